@@ -1,0 +1,90 @@
+/** The seam between the gateway and everything that can run a model, the local engine included. */
+import type { ChatRequest, ChatStream, Protocol } from './chat.ts';
+import type { JsonObject } from './json.ts';
+import type { Usage } from './usage.ts';
+
+/** What a provider is told about the call besides the request. */
+export type CallContext = {
+  /** Aborts when the client leaves, or a timeout of the route passes. The provider must stop the upstream at once. */
+  signal: AbortSignal;
+  requestId: string;
+  /** Provider fills in what only it knows; front doors and the ledger read it. */
+  report: CallReport;
+};
+
+/** Filled in by the provider while it works. */
+export type CallReport = {
+  /** Milliseconds in a queue before the work began. */
+  queueMs?: number;
+  /** Milliseconds a local model took to load for this call. */
+  loadMs?: number;
+  /** Digest of the local model's manifest: `sha256:…`. */
+  digest?: string;
+};
+
+/** A request in the client's own protocol, to pass through unchanged but for the model's name. */
+export type RelayRequest = {
+  protocol: Protocol;
+  /** The parsed body with `model` already set to the target's own name. */
+  body: JsonObject;
+  stream: boolean;
+};
+
+/** The upstream's answer, status 2xx: headers worth keeping, and the body untouched. */
+export type RelayReply = {
+  status: number;
+  headers: Record<string, string>;
+  body: AsyncIterable<Buffer>;
+};
+
+export type EmbedRequest = {
+  model: string;
+  input: (string | number[])[];
+  dimensions?: number;
+  /** Cut inputs beyond the context instead of failing: Ollama's `truncate`. */
+  truncate?: boolean;
+  local?: { numCtx?: number; keepAlive?: number };
+  user?: string;
+};
+export type EmbedResult = { model: string; vectors: Float32Array[]; usage: Usage };
+
+export type RerankRequest = { model: string; query: string; documents: string[]; topN?: number };
+export type RerankResult = { model: string; results: { index: number; score: number }[]; usage: Usage };
+
+export type ImageRequest = { model: string; body: JsonObject };
+
+/** What a model can do, as far as the provider knows; an absent field means unknown. */
+export type ModelInfo = {
+  /** The provider's own name for it. */
+  id: string;
+  /** Milliseconds since 1970. */
+  created?: number;
+  contextLength?: number;
+  maxOutput?: number;
+  capabilities?: Capability[];
+  ownedBy?: string;
+};
+export type Capability = 'completion' | 'tools' | 'vision' | 'thinking' | 'embedding' | 'insert' | 'json' | 'rerank';
+
+/** An absent method means "cannot do that"; nobody writes a stub that throws "not supported". */
+export interface Provider {
+  /** Name in the configuration: `gpu-box`. */
+  readonly name: string;
+  /** Word of the configuration: `vllm`. */
+  readonly kind: string;
+  /** Protocols this provider speaks itself, so that the gateway can relay. */
+  readonly relays: readonly Protocol[];
+  /** Requests that would wait before they start, and how long the next would wait (ms): what overflow looks at. */
+  load?(model: string): { queued: number; expectedWaitMs: number };
+  chat?(request: ChatRequest, context: CallContext): ChatStream;
+  relay?(request: RelayRequest, context: CallContext): Promise<RelayReply>;
+  /** Tokens that the request would take as input. */
+  countTokens?(request: ChatRequest, context: CallContext): Promise<number>;
+  embed?(request: EmbedRequest, context: CallContext): Promise<EmbedResult>;
+  rerank?(request: RerankRequest, context: CallContext): Promise<RerankResult>;
+  /** OpenAI's images body in, OpenAI's images body out. */
+  image?(request: ImageRequest, context: CallContext): Promise<JsonObject>;
+  models?(signal: AbortSignal): Promise<ModelInfo[]>;
+  /** What is known of one model without asking anybody; undefined when the provider has no such model. */
+  describe?(model: string): ModelInfo | undefined;
+}
