@@ -39,7 +39,13 @@ export type ReasoningPart = {
   origin?: Protocol;
 };
 /** `arguments` is JSON text, exactly as the model wrote it. */
-export type ToolCallPart = { type: 'tool-call'; id: string; name: string; arguments: string; signature?: string } & Cacheable;
+export type ToolCallPart = {
+  type: 'tool-call';
+  id: string;
+  name: string;
+  arguments: string;
+  signature?: string;
+} & Cacheable;
 
 export type UserPart = TextPart | ImagePart | AudioPart | FilePart;
 export type AssistantPart = TextPart | RefusalPart | ReasoningPart | ToolCallPart;
