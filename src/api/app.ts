@@ -1,0 +1,66 @@
+/** All front doors on one server. Each renders failures in its own dialect. */
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import { ViaductError } from '../core/errors.ts';
+import type { FrontDoor, Services } from './define.ts';
+import { credentialsOf } from './http.ts';
+import { openai } from './openai/index.ts';
+
+const defaultBodyLimit = 32 * 2 ** 20;
+
+export function createApp(services: Services, doors: FrontDoor[] = [openai]): FastifyInstance {
+  const app = Fastify({ logger: false, bodyLimit: defaultBodyLimit, forceCloseConnections: 'idle' });
+  app.removeAllContentTypeParsers();
+  // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama.
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    try {
+      done(null, body.length === 0 ? undefined : JSON.parse(utf8.decode(body as Buffer)));
+    } catch (cause) {
+      done(new ViaductError('invalid_json', 'The body is not valid JSON.', { cause }));
+    }
+  });
+
+  for (const { endpoints, encodeError } of doors)
+    for (const { method, path, bodyLimit, access, handle } of endpoints)
+      app.route({
+        method,
+        url: path,
+        ...(bodyLimit && { bodyLimit }),
+        async handler(request, reply) {
+          const credentials = credentialsOf(request, reply);
+          reply.header('x-request-id', credentials.requestId);
+          try {
+            const caller = await services.gateway.enter(credentials);
+            if (access === 'admin' && !caller.admin)
+              throw new ViaductError('permission_denied', 'This needs an admin key.');
+            await handle({ request, reply, caller, services });
+            return reply;
+          } catch (thrown) {
+            return sendError(reply, ViaductError.from(thrown), encodeError, credentials.requestId);
+          }
+        },
+        errorHandler(error, _request, reply) {
+          return sendError(reply, fromFastify(error), encodeError, '');
+        },
+      });
+  return app;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function sendError(reply: FastifyReply, error: ViaductError, encode: FrontDoor['encodeError'], requestId: string) {
+  if (reply.raw.headersSent) {
+    reply.raw.destroy();
+    return reply;
+  }
+  if (error.retryAfter !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfter)));
+  return reply.status(error.status).send(encode(error, requestId));
+}
+
+function fromFastify(error: FastifyError | ViaductError): ViaductError {
+  if (error instanceof ViaductError) return error;
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new ViaductError('payload_too_large', 'The body is larger than this endpoint takes.', { cause: error });
+  if (error.statusCode && error.statusCode < 500)
+    return new ViaductError('invalid_request', error.message, { cause: error });
+  return ViaductError.from(error);
+}

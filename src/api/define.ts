@@ -1,0 +1,35 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ViaductError } from '../core/errors.ts';
+import type { Caller, Gateway } from '../gateway/gateway.ts';
+
+/** What a handler may use. Made once, in server.ts. */
+export type Services = {
+  gateway: Gateway;
+  /** Milliseconds since 1970. */
+  now: () => number;
+};
+
+/** One HTTP exchange whose caller has been let in. */
+export type Exchange = { request: FastifyRequest; reply: FastifyReply; caller: Caller; services: Services };
+
+/** One endpoint = one file. The caller is let in before `handle` runs, so no endpoint can forget to ask for a key. */
+export type Endpoint = {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
+  /** Fastify's pattern: `/v1/models/:id`. */
+  path: string;
+  /** `public` needs no key, `admin` needs an admin's. */
+  access?: 'public' | 'admin';
+  /** Largest body in bytes; absent means the server's default of 32 MB. */
+  bodyLimit?: number;
+  /** The body arrives as a stream and is not parsed: blob uploads. */
+  rawBody?: boolean;
+  /** Sends the answer through `reply` (or hijacks it to stream); a throw is rendered by the door. */
+  handle(exchange: Exchange): Promise<unknown>;
+};
+
+/** A client protocol: its endpoints, and how it says that something failed. */
+export type FrontDoor = {
+  endpoints: Endpoint[];
+  /** Error → body of a failed reply. */
+  encodeError(error: ViaductError, requestId: string): unknown;
+};

@@ -1,0 +1,159 @@
+/**
+ * What happens to every inference request, in order. Read this file first.
+ *
+ *   authenticate → admit (limits, budget) → route → attempt (retry, fallback, breaker, overflow) → account
+ */
+import type { ChatRequest, ChatStream, Protocol } from '../core/chat.ts';
+import { ViaductError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import type {
+  CallContext,
+  CallReport,
+  EmbedRequest,
+  EmbedResult,
+  ImageRequest,
+  ModelInfo,
+  Provider,
+  RelayReply,
+  RerankRequest,
+  RerankResult,
+} from '../core/provider.ts';
+
+/** Who is asking, and how to stop. Made by a front door from the HTTP request; knows nothing of HTTP. */
+export type Credentials = {
+  /** The key as sent, without `Bearer `; undefined when none was. */
+  secret: string | undefined;
+  requestId: string;
+  /** Aborts when the client leaves. */
+  signal: AbortSignal;
+  /** IP address of the client. */
+  address: string;
+  /** Path pattern of the endpoint: `/v1/chat/completions`. */
+  endpoint: string;
+  /** `x-viaduct-privacy: local`: this call never leaves the machine. */
+  privacy?: 'local';
+  /** `x-viaduct-tags`, for the ledger and for routes by tag. */
+  tags?: string[];
+  /** `x-viaduct-timeout`, milliseconds in total. */
+  timeoutMs?: number;
+};
+
+/** A chat as a front door hands it over: still in its own protocol, decoded only where no relay is possible. */
+export type ChatCall = {
+  protocol: Protocol;
+  model: string;
+  stream: boolean;
+  /** The parsed body, for relaying. Absent where a relay makes no sense (stored responses). */
+  body?: JsonObject;
+  /** Body → neutral request; called at most once. Throws invalid_request. */
+  decode(): ChatRequest;
+};
+
+/** Which target answered, and how many were asked. */
+export type Served = {
+  provider: string;
+  /** The provider's own name of the model. */
+  model: string;
+  attempts: number;
+  report: CallReport;
+  /** USD; undefined until the answer is whole, or when the price is unknown. */
+  cost?: number;
+};
+
+/** The answer has begun: a failure before this point was thrown, so that the door can still send a status. */
+export type ChatAnswer = Served & ({ events: ChatStream } | { relay: RelayReply });
+export type Answer<Result> = Served & { result: Result };
+
+/** A name the caller may use as `model`. */
+export type ModelEntry = ModelInfo & { provider: string };
+
+/** A caller who has been let in. */
+export type Caller = {
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+  /** Owner of what this caller stores: the key's team, else the key, else `local`. Another owner's id is a 404. */
+  readonly owner: string;
+  /** May use /admin. */
+  readonly admin: boolean;
+  chat(call: ChatCall): Promise<ChatAnswer>;
+  countTokens(call: ChatCall): Promise<Answer<number>>;
+  embed(request: EmbedRequest): Promise<Answer<EmbedResult>>;
+  rerank(request: RerankRequest): Promise<Answer<RerankResult>>;
+  image(request: ImageRequest): Promise<Answer<JsonObject>>;
+  models(): Promise<ModelEntry[]>;
+};
+
+export type Gateway = {
+  /** Let a caller in. Front doors do this before they read a body. Throws invalid_api_key. */
+  enter(credentials: Credentials): Promise<Caller>;
+};
+
+export type GatewayDeps = { providers: Map<string, Provider> };
+
+export function createGateway({ providers }: GatewayDeps): Gateway {
+  return {
+    async enter({ requestId, signal }) {
+      const pick = (name: string) => {
+        const local = providers.get('local');
+        if (!local?.describe?.(name))
+          throw new ViaductError('model_not_found', `There is no model "${name}".`, { param: 'model' });
+        return local;
+      };
+      const context = (): CallContext => ({ signal, requestId, report: {} });
+      const served = (provider: Provider, model: string, { report }: CallContext): Served => ({
+        provider: provider.name,
+        model,
+        attempts: 1,
+        report,
+      });
+      return {
+        requestId,
+        signal,
+        owner: 'local',
+        admin: true,
+        async chat(call) {
+          const provider = pick(call.model);
+          if (!provider.chat) throw new ViaductError('unsupported_capability', `${call.model} does not chat.`);
+          const c = context();
+          const iterator = provider.chat(call.decode(), c)[Symbol.asyncIterator]();
+          const first = await iterator.next();
+          async function* events(): ChatStream {
+            try {
+              for (let next = first; !next.done; next = await iterator.next()) yield next.value;
+            } finally {
+              await iterator.return?.();
+            }
+          }
+          return { ...served(provider, call.model, c), events: events() };
+        },
+        async countTokens(call) {
+          const provider = pick(call.model);
+          const c = context();
+          return { ...served(provider, call.model, c), result: (await provider.countTokens?.(call.decode(), c)) ?? 0 };
+        },
+        async embed(request) {
+          const provider = pick(request.model);
+          if (!provider.embed) throw new ViaductError('unsupported_capability', `${request.model} does not embed.`);
+          const c = context();
+          return { ...served(provider, request.model, c), result: await provider.embed(request, c) };
+        },
+        async rerank(request) {
+          const provider = pick(request.model);
+          if (!provider.rerank) throw new ViaductError('unsupported_capability', `${request.model} does not rerank.`);
+          const c = context();
+          return { ...served(provider, request.model, c), result: await provider.rerank(request, c) };
+        },
+        async image() {
+          throw new ViaductError('not_implemented', 'No image provider is configured.');
+        },
+        async models() {
+          const entries: ModelEntry[] = [];
+          for (const provider of providers.values())
+            for (const info of (await provider.models?.(signal)) ?? [])
+              entries.push({ ...info, provider: provider.name });
+          return entries;
+        },
+      };
+    },
+  };
+}
