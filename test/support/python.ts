@@ -1,0 +1,49 @@
+/** The Python clients that people already use, in a virtual environment under the user's cache folder. */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cacheFolder, withLock } from './cache.ts';
+
+const requirements = ['openai[realtime]', 'ollama', 'anthropic', 'instructor', 'httpx'];
+
+/** Path of a Python that has the client libraries; makes the environment at first need. */
+export async function pythonWithClients(): Promise<string> {
+  const folder = join(cacheFolder, 'python');
+  const python = join(folder, 'bin/python');
+  const stamp = join(folder, 'requirements.txt');
+  const wanted = requirements.join('\n');
+  const ready = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
+  if (ready()) return python;
+  return withLock('python', async () => {
+    if (ready()) return python;
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(cacheFolder, { recursive: true });
+    run('python3', ['-m', 'venv', folder]);
+    run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...requirements]);
+    writeFileSync(stamp, wanted);
+    return python;
+  });
+}
+
+function run(command: string, args: string[]) {
+  const { status, stderr, stdout } = spawnSync(command, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${stderr || stdout}`);
+}
+
+export type PythonRun = { code: number | null; stdout: string; stderr: string };
+
+/** Run a Python program given as text; `env` is added to the environment. */
+export async function runPython(program: string, env: Record<string, string> = {}): Promise<PythonRun> {
+  const python = await pythonWithClients();
+  const child = spawn(python, ['-c', program], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, stdout, stderr };
+}
