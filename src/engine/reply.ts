@@ -49,7 +49,9 @@ function parse(bytes: Buffer): JsonObject {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as JsonObject;
   } catch (cause) {
-    throw new ViaductError('provider_invalid_response', 'The engine answered with something other than JSON.', { cause });
+    throw new ViaductError('provider_invalid_response', 'The engine answered with something other than JSON.', {
+      cause,
+    });
   }
   throw new ViaductError('provider_invalid_response', 'The engine answered with something other than a JSON object.');
 }
