@@ -1,10 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ViaductError } from '../core/errors.ts';
 import type { Caller, Gateway } from '../gateway/gateway.ts';
+import type { ModelStore } from '../models/store.ts';
 
 /** What a handler may use. Made once, in server.ts. */
 export type Services = {
   gateway: Gateway;
+  /** Models on this machine. */
+  models: ModelStore;
   /** Milliseconds since 1970. */
   now: () => number;
 };
