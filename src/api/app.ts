@@ -52,6 +52,7 @@ function sendError(reply: FastifyReply, error: ViaductError, encode: FrontDoor['
     reply.raw.destroy();
     return reply;
   }
+  if (error.headers) reply.headers(error.headers);
   if (error.retryAfter !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfter)));
   return reply.status(error.status).send(encode(error, requestId));
 }

@@ -71,6 +71,8 @@ export type ErrorDetails = {
   param?: string | undefined;
   /** Seconds the client should wait, when the failure says so. */
   retryAfter?: number | undefined;
+  /** Response headers that go with the failure: `x-ratelimit-*`. */
+  headers?: Record<string, string> | undefined;
   cause?: unknown;
 };
 
@@ -80,12 +82,14 @@ export class ViaductError extends Error {
   readonly code: ErrorCode;
   readonly param: string | undefined;
   readonly retryAfter: number | undefined;
+  readonly headers: Record<string, string> | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, { cause: details.cause });
     this.code = code;
     this.param = details.param;
     this.retryAfter = details.retryAfter;
+    this.headers = details.headers;
   }
 
   get status() {

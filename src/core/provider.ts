@@ -1,5 +1,6 @@
 /** The seam between the gateway and everything that can run a model, the local engine included. */
 import type { ChatRequest, ChatStream, Protocol } from './chat.ts';
+import type { ViaductError } from './errors.ts';
 import type { JsonObject } from './json.ts';
 import type { Usage } from './usage.ts';
 
@@ -34,7 +35,26 @@ export type RelayRequest = {
 export type RelayReply = {
   status: number;
   headers: Record<string, string>;
+  /** One buffer per read of the upstream; a unary reply is exactly one buffer. Throws a ViaductError when the upstream breaks. */
   body: AsyncIterable<Buffer>;
+  /** Reads along; the gateway feeds it every chunk of `body`. Providers always set it. */
+  scanner?: RelayScanner;
+};
+
+/** Reads usage, finish and errors out of relayed bytes without changing them. Every protocol has its own. */
+export type RelayScanner = {
+  push(chunk: Buffer): void;
+  /** No more bytes will come. */
+  end?(): void;
+  /** Something of the answer itself has been seen: text, a tool call, a thought. */
+  readonly contentSeen: boolean;
+  /** The answer is complete. */
+  readonly done: boolean;
+  readonly usage?: Usage | undefined;
+  /** The protocol's own word for why it ended. */
+  readonly finish?: string | undefined;
+  /** The upstream said so inside a 200. */
+  readonly error?: ViaductError | undefined;
 };
 
 export type EmbedRequest = {
