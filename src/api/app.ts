@@ -1,13 +1,15 @@
 /** All front doors on one server. Each renders failures in its own dialect. */
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { ViaductError } from '../core/errors.ts';
+import { anthropic } from './anthropic/index.ts';
 import type { FrontDoor, Services } from './define.ts';
 import { credentialsOf } from './http.ts';
+import { ollama } from './ollama/index.ts';
 import { openai } from './openai/index.ts';
 
 const defaultBodyLimit = 32 * 2 ** 20;
 
-export function createApp(services: Services, doors: FrontDoor[] = [openai]): FastifyInstance {
+export function createApp(services: Services, doors: FrontDoor[] = [openai, anthropic, ollama]): FastifyInstance {
   const app = Fastify({ logger: false, bodyLimit: defaultBodyLimit, forceCloseConnections: 'idle' });
   app.removeAllContentTypeParsers();
   // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama.
@@ -19,8 +21,8 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai]): Fa
     }
   });
 
-  for (const { endpoints, encodeError } of doors)
-    for (const { method, path, bodyLimit, access, handle } of endpoints)
+  for (const door of doors)
+    for (const { method, path, bodyLimit, access, handle } of door.endpoints)
       app.route({
         method,
         url: path,
@@ -28,6 +30,7 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai]): Fa
         async handler(request, reply) {
           const credentials = credentialsOf(request, reply);
           reply.header('x-request-id', credentials.requestId);
+          if (door.requestIdHeader) reply.header(door.requestIdHeader, credentials.requestId);
           try {
             const caller = await services.gateway.enter(credentials);
             if (access === 'admin' && !caller.admin)
@@ -35,11 +38,11 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai]): Fa
             await handle({ request, reply, caller, services });
             return reply;
           } catch (thrown) {
-            return sendError(reply, ViaductError.from(thrown), encodeError, credentials.requestId);
+            return sendError(reply, ViaductError.from(thrown), door, credentials.requestId);
           }
         },
         errorHandler(error, _request, reply) {
-          return sendError(reply, fromFastify(error), encodeError, '');
+          return sendError(reply, fromFastify(error), door, '');
         },
       });
   return app;
@@ -47,14 +50,14 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai]): Fa
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function sendError(reply: FastifyReply, error: ViaductError, encode: FrontDoor['encodeError'], requestId: string) {
+function sendError(reply: FastifyReply, error: ViaductError, door: FrontDoor, requestId: string) {
   if (reply.raw.headersSent) {
     reply.raw.destroy();
     return reply;
   }
   if (error.headers) reply.headers(error.headers);
   if (error.retryAfter !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfter)));
-  return reply.status(error.status).send(encode(error, requestId));
+  return reply.status(door.statusOf?.(error) ?? error.status).send(door.encodeError(error, requestId));
 }
 
 function fromFastify(error: FastifyError | ViaductError): ViaductError {

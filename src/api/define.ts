@@ -35,4 +35,8 @@ export type FrontDoor = {
   endpoints: Endpoint[];
   /** Error → body of a failed reply. */
   encodeError(error: ViaductError, requestId: string): unknown;
+  /** HTTP status where the protocol has its own; absent means the error table's. */
+  statusOf?(error: ViaductError): number;
+  /** Where this protocol's clients look for the request id, besides `x-request-id`. */
+  requestIdHeader?: string;
 };

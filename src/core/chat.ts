@@ -104,6 +104,10 @@ export type LocalOptions = {
 export type ChatRequest = {
   /** Public model name, as the client wrote it. The gateway turns it into a provider's own name. */
   model: string;
+  /**
+   * Empty only for a local model, as Ollama's door asks it: load the model (unload it when `local.keepAlive` is 0), say
+   * nothing, and finish with no tokens.
+   */
   messages: Message[];
   stream: boolean;
   tools?: Tool[];
@@ -124,6 +128,7 @@ export type ChatRequest = {
   logitBias?: Record<string, number>;
   /** How many answers; absent means one. */
   n?: number;
+  /** Present without `effort` and `budgetTokens`: think, as hard as the model does by itself. `effort: 'none'`: do not. */
   reasoning?: { effort?: ReasoningEffort; budgetTokens?: number; summary?: 'auto' | 'concise' | 'detailed' };
   verbosity?: 'low' | 'medium' | 'high';
   /** Requests with the same key share a prompt cache where the provider has one. */
@@ -158,8 +163,8 @@ export type ChatEvent =
   | { type: 'text'; text: string; logprobs?: TokenLogprob[] }
   | { type: 'refusal'; text: string }
   | { type: 'reasoning'; text: string }
-  /** Ends the current run of `reasoning`: what must come back with it. */
-  | { type: 'reasoning-end'; id?: string; signature?: string; redacted?: string }
+  /** Ends the current run of `reasoning`: what must come back with it, and to whom (`origin`). */
+  | { type: 'reasoning-end'; id?: string; signature?: string; redacted?: string; origin?: Protocol }
   | { type: 'tool-call'; index: number; id: string; name: string; signature?: string }
   | { type: 'tool-input'; index: number; json: string }
   | {
