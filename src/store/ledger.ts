@@ -1,0 +1,265 @@
+/** The ledger: one row per attempt, append only, and its sums per day, which are what reports and budgets read. */
+import type { Expression, Kysely, Selectable, SqlBool, Transaction } from 'kysely';
+import type { BudgetScope } from './budgets.ts';
+import type { Database } from './schema.ts';
+
+export type LedgerTables = {
+  ledger: {
+    /** Made by this program, unlike `request_id`, which a client may choose. */
+    id: string;
+    request_id: string;
+    attempt: number;
+    shadow: number;
+    /** Empty when no key was needed. */
+    key_id: string;
+    team_id: string;
+    endpoint: string;
+    model: string;
+    provider: string;
+    /** The provider's own name of the model. */
+    target: string;
+    input_tokens: number;
+    output_tokens: number;
+    cache_read_tokens: number;
+    cache_write_tokens: number;
+    reasoning_tokens: number;
+    image_tokens: number;
+    /** Nano-dollars; null when the price is unknown. */
+    cost_nano: number | null;
+    /** HTTP status that the attempt came to. */
+    status: number;
+    /** Code of the error table; null when it went well. */
+    cause: string | null;
+    started_at: number;
+    first_token_ms: number | null;
+    total_ms: number;
+    queue_ms: number;
+    tags: string;
+    metadata: string;
+  };
+  usage_days: Sums & {
+    /** 00:00 UTC. */
+    day: number;
+    key_id: string;
+    team_id: string;
+    model: string;
+    provider: string;
+    shadow: number;
+  };
+};
+
+type Sums = {
+  /** Requests count once however many attempts they took. */
+  requests: number;
+  attempts: number;
+  /** Attempts that failed. */
+  errors: number;
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  reasoning_tokens: number;
+  image_tokens: number;
+  cost_nano: number;
+  /** Attempts whose price is unknown: they are in `cost_nano` with nothing. */
+  unpriced: number;
+};
+
+export type LedgerRow = Selectable<LedgerTables['ledger']>;
+
+export const usageGroups = ['key', 'team', 'model', 'provider', 'day'] as const;
+export type UsageGroup = (typeof usageGroups)[number];
+
+/** Bounds are days (00:00 UTC); `until` is not part of it. */
+export type UsageQuery = {
+  by: UsageGroup;
+  from?: number;
+  until?: number;
+  keyId?: string;
+  /** Only what these teams used. */
+  teamIds?: string[];
+  model?: string;
+  provider?: string;
+};
+
+/** `group` is an id, a name, or for `day` its date (2026-11-25). `name` is the key's or team's. */
+export type UsageLine = Sums & { group: string; name: string | null };
+
+export const dayMs = 86_400_000;
+export const dayOf = (time: number) => time - (time % dayMs);
+
+/** SQLite takes 32,766 parameters a statement. */
+const rowsPerInsert = 500;
+
+export type LedgerStore = ReturnType<typeof ledgerStore>;
+
+export function ledgerStore(db: Kysely<Database>) {
+  return {
+    /** Idempotent by `id`: a row that is there already is skipped and not summed again. All or nothing. */
+    async append(rows: LedgerRow[]): Promise<void> {
+      await db.transaction().execute(async (transaction) => {
+        const added: LedgerRow[] = [];
+        for (let start = 0; start < rows.length; start += rowsPerInsert)
+          added.push(...(await insertNew(transaction, rows.slice(start, start + rowsPerInsert))));
+        await addToDays(transaction, added);
+        await touchKeys(transaction, added);
+      });
+    },
+
+    /** Most spent first; days in order. */
+    async usage(query: UsageQuery): Promise<UsageLine[]> {
+      if (query.teamIds?.length === 0) return [];
+      const column = columnOf[query.by];
+      let select = db
+        .selectFrom('usage_days')
+        .select(column)
+        .select(({ fn }) => [
+          fn.sum<number>('requests').as('requests'),
+          fn.sum<number>('attempts').as('attempts'),
+          fn.sum<number>('errors').as('errors'),
+          fn.sum<number>('input_tokens').as('input_tokens'),
+          fn.sum<number>('output_tokens').as('output_tokens'),
+          fn.sum<number>('cache_read_tokens').as('cache_read_tokens'),
+          fn.sum<number>('reasoning_tokens').as('reasoning_tokens'),
+          fn.sum<number>('image_tokens').as('image_tokens'),
+          fn.sum<number>('cost_nano').as('cost_nano'),
+          fn.sum<number>('unpriced').as('unpriced'),
+        ])
+        .groupBy(column);
+      select =
+        query.by === 'day' ? select.orderBy('day') : select.orderBy('cost_nano', 'desc').orderBy('requests', 'desc');
+      if (query.from !== undefined) select = select.where('day', '>=', query.from);
+      if (query.until !== undefined) select = select.where('day', '<', query.until);
+      if (query.keyId !== undefined) select = select.where('key_id', '=', query.keyId);
+      if (query.teamIds) select = select.where('team_id', 'in', query.teamIds);
+      if (query.model !== undefined) select = select.where('model', '=', query.model);
+      if (query.provider !== undefined) select = select.where('provider', '=', query.provider);
+      const lines = await select.execute();
+      const names = await namesFor(db, query.by);
+      return lines.map(({ [column]: value, ...sums }) => ({
+        group: query.by === 'day' ? new Date(Number(value)).toISOString().slice(0, 10) : String(value),
+        name: names?.get(String(value)) ?? null,
+        ...sums,
+      }));
+    },
+
+    /** Nano-dollars that a scope spent from the day `from` on. Shadow traffic is the operator's experiment and on nobody's budget. */
+    async spent(scope: BudgetScope, scopeId: string, from: number): Promise<number> {
+      let select = db
+        .selectFrom('usage_days')
+        .select(({ fn }) => fn.sum<number | null>('cost_nano').as('total'))
+        .where('day', '>=', from)
+        .where('shadow', '=', 0);
+      if (scope !== 'total') select = select.where(scope === 'key' ? 'key_id' : 'team_id', '=', scopeId);
+      return (await select.executeTakeFirst())?.total ?? 0;
+    },
+
+    /** Newest first: the log of the console. `before` is the `started_at` of the last row of the page before. */
+    async requests(query: {
+      limit: number;
+      before?: number;
+      requestId?: string;
+      keyId?: string;
+      teamIds?: string[];
+      failed?: boolean;
+    }): Promise<LedgerRow[]> {
+      let select = db.selectFrom('ledger').selectAll().orderBy('started_at', 'desc').limit(query.limit);
+      if (query.before !== undefined) select = select.where('started_at', '<', query.before);
+      if (query.requestId !== undefined) select = select.where('request_id', '=', query.requestId);
+      if (query.keyId !== undefined) select = select.where('key_id', '=', query.keyId);
+      if (query.teamIds) select = select.where('team_id', 'in', query.teamIds);
+      if (query.failed) select = select.where('status', '>=', 400);
+      return select.execute();
+    },
+  };
+}
+
+const columnOf = { key: 'key_id', team: 'team_id', model: 'model', provider: 'provider', day: 'day' } as const;
+
+async function namesFor(db: Kysely<Database>, by: UsageGroup): Promise<Map<string, string> | undefined> {
+  if (by !== 'key' && by !== 'team') return undefined;
+  const rows = await db
+    .selectFrom(by === 'key' ? 'keys' : 'teams')
+    .select(['id', 'name'])
+    .execute();
+  return new Map(rows.map(({ id, name }) => [id, name]));
+}
+
+async function insertNew(transaction: Transaction<Database>, rows: LedgerRow[]): Promise<LedgerRow[]> {
+  const inserted = await transaction
+    .insertInto('ledger')
+    .values(rows)
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .returning('id')
+    .execute();
+  if (inserted.length === rows.length) return rows;
+  const ids = new Set(inserted.map(({ id }) => id));
+  // A batch may hold one id twice: the first wins, as in the database.
+  return rows.filter(({ id }) => ids.delete(id));
+}
+
+async function addToDays(transaction: Transaction<Database>, rows: LedgerRow[]) {
+  const days = new Map<string, Selectable<LedgerTables['usage_days']>>();
+  for (const row of rows) {
+    const { key_id, team_id, model, provider, shadow } = row;
+    const day = dayOf(row.started_at);
+    const name = JSON.stringify([day, key_id, team_id, model, provider, shadow]);
+    let sums = days.get(name);
+    if (!sums) {
+      sums = { day, key_id, team_id, model, provider, shadow, ...noSums };
+      days.set(name, sums);
+    }
+    sums.requests += row.attempt === 1 ? 1 : 0;
+    sums.attempts += 1;
+    sums.errors += row.status >= 400 ? 1 : 0;
+    sums.input_tokens += row.input_tokens;
+    sums.output_tokens += row.output_tokens;
+    sums.cache_read_tokens += row.cache_read_tokens;
+    sums.reasoning_tokens += row.reasoning_tokens;
+    sums.image_tokens += row.image_tokens;
+    sums.cost_nano += row.cost_nano ?? 0;
+    sums.unpriced += row.cost_nano === null ? 1 : 0;
+  }
+  // Always in the same order, so that two instances on PostgreSQL do not lock each other's rows crosswise.
+  const values = [...days.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sums]) => sums);
+  for (let start = 0; start < values.length; start += rowsPerInsert)
+    await transaction
+      .insertInto('usage_days')
+      .values(values.slice(start, start + rowsPerInsert))
+      .onConflict((conflict) =>
+        conflict
+          .columns(['day', 'key_id', 'team_id', 'model', 'provider', 'shadow'])
+          .doUpdateSet(({ eb, ref }) =>
+            Object.fromEntries(
+              sumNames.map((name) => [name, eb(ref(`usage_days.${name}`), '+', ref(`excluded.${name}`))]),
+            ),
+          ),
+      )
+      .execute();
+}
+
+const noSums: Sums = {
+  requests: 0,
+  attempts: 0,
+  errors: 0,
+  input_tokens: 0,
+  output_tokens: 0,
+  cache_read_tokens: 0,
+  reasoning_tokens: 0,
+  image_tokens: 0,
+  cost_nano: 0,
+  unpriced: 0,
+};
+const sumNames = Object.keys(noSums) as (keyof Sums)[];
+
+async function touchKeys(transaction: Transaction<Database>, rows: LedgerRow[]) {
+  const lastUsed = new Map<string, number>();
+  for (const { key_id, started_at } of rows)
+    if (key_id) lastUsed.set(key_id, Math.max(started_at, lastUsed.get(key_id) ?? 0));
+  for (const [id, at] of [...lastUsed].sort(([a], [b]) => (a < b ? -1 : 1)))
+    await transaction
+      .updateTable('keys')
+      .set({ last_used_at: at })
+      .where('id', '=', id)
+      .where(({ eb, or }): Expression<SqlBool> => or([eb('last_used_at', 'is', null), eb('last_used_at', '<', at)]))
+      .execute();
+}
