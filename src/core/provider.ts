@@ -1,4 +1,5 @@
 /** The seam between the gateway and everything that can run a model, the local engine included. */
+import type { Duplex, Readable } from 'node:stream';
 import type { ChatRequest, ChatStream, Protocol } from './chat.ts';
 import type { ViaductError } from './errors.ts';
 import type { JsonObject } from './json.ts';
@@ -57,6 +58,21 @@ export type RelayScanner = {
   readonly error?: ViaductError | undefined;
 };
 
+/** A client's request as it came, its own credentials and hop-by-hop headers taken out. */
+export type NativeRequest = {
+  method: string;
+  /** What follows `/providers/NAME`: path and query, beginning with a slash. */
+  path: string;
+  headers: Record<string, string>;
+  body?: Readable;
+};
+export type NativeReply = {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: AsyncIterable<Buffer>;
+};
+export type NativeSocket = { headers: Record<string, string | string[] | undefined>; socket: Duplex };
+
 export type EmbedRequest = {
   model: string;
   input: (string | number[])[];
@@ -97,7 +113,12 @@ export interface Provider {
   /** Requests that would wait before they start, and how long the next would wait (ms): what overflow looks at. */
   load?(model: string): { queued: number; expectedWaitMs: number };
   chat?(request: ChatRequest, context: CallContext): ChatStream;
-  relay?(request: RelayRequest, context: CallContext): Promise<RelayReply>;
+  /** Gives events instead when the upstream answered in another form than asked for (JSON to a stream, or a stream to a unary request). */
+  relay?(request: RelayRequest, context: CallContext): Promise<RelayReply | { events: ChatStream }>;
+  /** Any request below the provider's base URL, with the provider's own credentials. Whatever status comes back is the answer. */
+  native?(request: NativeRequest, context: CallContext): Promise<NativeReply>;
+  /** The same for a WebSocket: the raw connection after the upstream's 101. */
+  nativeSocket?(request: NativeRequest, context: CallContext): Promise<NativeSocket>;
   /** Tokens that the request would take as input. */
   countTokens?(request: ChatRequest, context: CallContext): Promise<number>;
   embed?(request: EmbedRequest, context: CallContext): Promise<EmbedResult>;
@@ -107,4 +128,6 @@ export interface Provider {
   models?(signal: AbortSignal): Promise<ModelInfo[]>;
   /** What is known of one model without asking anybody; undefined when the provider has no such model. */
   describe?(model: string): ModelInfo | undefined;
+  /** Let go of connections and processes; calls that run come to their end first. */
+  close?(): Promise<void>;
 }

@@ -1,0 +1,181 @@
+/**
+ * HTTP towards one server, as cheap as Node allows: undici's dispatch, no promise or web stream per chunk.
+ * Knows nothing of models. Source: https://undici.nodejs.org/#/docs/api/Dispatcher
+ */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Duplex, Readable } from 'node:stream';
+import { type Dispatcher, Pool } from 'undici';
+
+export type HttpClientOptions = {
+  /** Milliseconds to open a connection. */
+  connectTimeoutMs?: number;
+};
+
+export type HttpRequest = {
+  method: string;
+  /** Path and query, beginning with a slash. */
+  path: string;
+  headers: Record<string, string>;
+  body?: string | Buffer | Readable;
+  /** Aborts the request, or the reply's body, at once; what is thrown is its reason. */
+  signal: AbortSignal;
+};
+
+export type HttpReply = { status: number; headers: IncomingHttpHeaders; body: ByteStream };
+
+/** A reply's body: one buffer per read of the socket. Leaving the loop early closes the connection. */
+export type ByteStream = AsyncIterable<Buffer> & {
+  /** The whole body. Throws TooLarge beyond `limit` bytes. */
+  whole(limit: number): Promise<Buffer>;
+  /** Give the rest up. */
+  cancel(): void;
+};
+
+export type HttpClient = {
+  /** Resolves when the headers are there. Throws undici's errors, or the signal's reason. */
+  send(request: HttpRequest): Promise<HttpReply>;
+  /** The same, for a WebSocket: the raw connection after a 101. */
+  upgrade(request: HttpRequest): Promise<{ headers: IncomingHttpHeaders; socket: Duplex }>;
+  /** Lets what runs end, then closes the connections. */
+  close(): Promise<void>;
+};
+
+export class TooLarge extends Error {
+  override readonly name = 'TooLarge';
+}
+
+/** `origin`: scheme, host and port. Connections are kept alive and never pipelined: a slow answer holds up no other. */
+export function createHttpClient(origin: string, { connectTimeoutMs = 10_000 }: HttpClientOptions = {}): HttpClient {
+  const pool = new Pool(origin, {
+    allowH2: false,
+    pipelining: 1,
+    connect: { timeout: connectTimeoutMs },
+    // Whoever sends knows how long it will wait; two timers per request that never fire cost more than they give.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  return {
+    send: (request) =>
+      new Promise((resolve, reject) => {
+        if (request.signal.aborted) return reject(request.signal.reason);
+        pool.dispatch(optionsOf(request), createReceiver(request.signal, resolve, reject));
+      }),
+    upgrade: ({ path, method, headers, signal }) =>
+      pool.upgrade({ path, method, headers, signal, protocol: 'websocket' }),
+    close: () => pool.close(),
+  };
+}
+
+const optionsOf = ({ path, method, headers, body }: HttpRequest): Dispatcher.DispatchOptions => ({
+  path,
+  method: method as Dispatcher.HttpMethod,
+  headers,
+  body: body ?? null,
+});
+
+/** Bytes that may lie unread before the upstream is told to wait. */
+const highWater = 256 * 1024;
+
+function createReceiver(
+  signal: AbortSignal,
+  resolve: (reply: HttpReply) => void,
+  reject: (error: unknown) => void,
+): Dispatcher.DispatchHandler {
+  let controller: Dispatcher.DispatchController | undefined;
+  let started = false;
+  let ended = false;
+  let failure: { error: unknown } | undefined;
+  let chunks: Buffer[] = [];
+  let size = 0;
+  let wake: (() => void) | undefined;
+
+  const onAbort = () => stop(signal.reason);
+  signal.addEventListener('abort', onAbort);
+
+  const settle = (error?: { error: unknown }) => {
+    if (ended) return;
+    ended = true;
+    failure = error;
+    signal.removeEventListener('abort', onAbort);
+    if (!started && error) reject(error.error);
+    wake?.();
+  };
+  const stop = (reason: unknown) => {
+    chunks = [];
+    size = 0;
+    settle({ error: reason });
+    controller?.abort(reason instanceof Error ? reason : new Error('aborted'));
+  };
+
+  /** What has come since the last call, as one buffer. */
+  const take = () => {
+    const [only] = chunks;
+    const all = chunks.length === 1 && only ? only : Buffer.concat(chunks, size);
+    chunks = [];
+    size = 0;
+    if (controller?.paused) controller.resume();
+    return all;
+  };
+  const arrival = () =>
+    new Promise<void>((done) => {
+      wake = () => {
+        wake = undefined;
+        done();
+      };
+    });
+
+  const iterator: AsyncIterator<Buffer> = {
+    async next() {
+      // Not a loop over `await`: what is there already is handed out in the same turn.
+      while (size === 0 && !ended) await arrival();
+      if (size > 0) return { done: false, value: take() };
+      if (failure) throw failure.error;
+      return { done: true, value: undefined };
+    },
+    async return() {
+      stop(new Error('The reader left.'));
+      return { done: true, value: undefined };
+    },
+  };
+  const body: ByteStream = {
+    [Symbol.asyncIterator]: () => iterator,
+    cancel: () => stop(new Error('The reader left.')),
+    async whole(limit) {
+      while (!ended) {
+        if (size > limit) break;
+        if (controller?.paused) controller.resume();
+        await arrival();
+      }
+      if (failure) throw failure.error;
+      if (size > limit) {
+        stop(new Error('too large'));
+        throw new TooLarge(`The reply is larger than ${limit} bytes.`);
+      }
+      return take();
+    },
+  };
+
+  return {
+    onRequestStart(given) {
+      controller = given;
+      if (ended) given.abort(new Error('aborted'));
+    },
+    onResponseStart(_controller, status, headers) {
+      if (status < 200) return;
+      started = true;
+      resolve({ status, headers, body });
+    },
+    onResponseData(given, chunk) {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > highWater) given.pause();
+      wake?.();
+    },
+    onResponseEnd() {
+      settle();
+    },
+    onResponseError(_controller, error) {
+      settle({ error });
+    },
+  };
+}
