@@ -1,0 +1,81 @@
+/** Checks a request body against its schema, and says what is wrong the way OpenAI does: `messages[0].content`. */
+import type { z } from 'zod';
+import { ViaductError } from '../core/errors.ts';
+
+type Issue = z.core.$ZodIssue;
+
+/** Body → typed body. Throws invalid_request with `param`. */
+export function checkBody<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
+  const result = schema.safeParse(body, { reportInput: true });
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (!issue) throw new ViaductError('invalid_request', 'The body is not valid.');
+  const { path, issue: cause } = deepest(issue, issue.path);
+  const param = formatPath(path);
+  throw new ViaductError('invalid_request', describe(cause, param), { ...(param && { param }) });
+}
+
+/** `['messages', 0, 'content']` → `messages[0].content`. */
+export function formatPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)),
+    '',
+  );
+}
+
+/** Of a union's branches, the one that came furthest is the one that the client meant. */
+function deepest(issue: Issue, path: readonly PropertyKey[]): { issue: Issue; path: readonly PropertyKey[] } {
+  if (issue.code !== 'invalid_union') return { issue, path };
+  let best: { issue: Issue; path: readonly PropertyKey[] } = { issue, path };
+  for (const branch of issue.errors) {
+    const first = branch[0];
+    if (!first) continue;
+    const found = deepest(first, [...path, ...first.path]);
+    if (found.path.length > best.path.length) best = found;
+  }
+  return best;
+}
+
+function describe(issue: Issue, param: string): string {
+  const field = param ? `'${param}'` : 'the body';
+  if (issue.code === 'custom') return issue.message;
+  if ('input' in issue && issue.input === undefined && issue.code !== 'unrecognized_keys')
+    return `Missing required parameter: ${field}.`;
+  switch (issue.code) {
+    case 'invalid_type':
+      return `Invalid type for ${field}: expected ${article(issue.expected)}, but got ${kindOf(issue.input)} instead.`;
+    case 'invalid_value':
+      return `Invalid value for ${field}: ${short(issue.input)}. Supported values are: ${issue.values.map((value) => `'${String(value)}'`).join(', ')}.`;
+    case 'invalid_union':
+      if (issue.discriminator) return `Invalid value for ${field}.`;
+      return `Invalid type for ${field}: ${kindOf(issue.input)} is not taken here.`;
+    case 'too_small':
+      return tooSmall(issue, field);
+    case 'too_big':
+      return issue.origin === 'number' || issue.origin === 'int'
+        ? `Invalid value for ${field}: ${short(issue.input)} is above the maximum of ${issue.maximum}.`
+        : `Invalid ${field}: too long, the maximum is ${issue.maximum}.`;
+    default:
+      return `Invalid value for ${field}.`;
+  }
+}
+
+function tooSmall(issue: Extract<Issue, { code: 'too_small' }>, field: string): string {
+  if (issue.origin === 'number' || issue.origin === 'int')
+    return `Invalid value for ${field}: ${short(issue.input)} is below the minimum of ${issue.minimum}.`;
+  if (issue.origin === 'array') return `Invalid ${field}: empty array, at least ${issue.minimum} item is needed.`;
+  return `Invalid ${field}: must not be empty.`;
+}
+
+const article = (type: string) => (/^[aeio]/.test(type) ? `an ${type}` : `a ${type}`);
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return article(typeof value);
+}
+
+function short(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}

@@ -1,0 +1,16 @@
+/**
+ * OpenAI Chat Completions ⇄ core, as a front door and towards every upstream that speaks it. Pure: no clock, no network, no
+ * randomness. decode = wire → core, encode = core → wire. Source: https://platform.openai.com/docs/api-reference/chat (read 2026-08)
+ */
+export { createStreamDecoder, decodeResponse, decodeUsage } from './openai-chat/decode-reply.ts';
+export {
+  createStreamEncoder,
+  encodeResponse,
+  encodeStreamError,
+  encodeUsage,
+  type ReplyContext,
+  type StreamContext,
+  type StreamEncoder,
+} from './openai-chat/encode-reply.ts';
+export { createRelayScanner } from './openai-chat/relay-scanner.ts';
+export { decodeError, decodeErrorBody, encodeError } from './openai-error.ts';

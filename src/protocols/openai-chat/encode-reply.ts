@@ -1,0 +1,250 @@
+/** Events → what OpenAI's clients read. Source: https://platform.openai.com/docs/api-reference/chat/object and …/chat/streaming */
+import type { ChatEvent, ChatResult, FinishReason, ReasoningPart, TokenLogprob } from '../../core/chat.ts';
+import type { ViaductError } from '../../core/errors.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
+import type { Usage } from '../../core/usage.ts';
+import { encodeErrorObject } from '../openai-error.ts';
+import { reasoningFormats } from './decode-reply.ts';
+
+export type ReplyContext = {
+  /** Seconds since 1970. */
+  created: number;
+  /** Used where the provider gave no id of its own. */
+  id: string;
+  /** Model name as the client wrote it, used where the provider names none. */
+  model: string;
+  systemFingerprint?: string;
+  /** The request came with the deprecated `functions`: a call is answered as `function_call`. */
+  legacyFunctions?: boolean;
+  /** OpenRouter's `reasoning.exclude`: think, and do not say it. */
+  hideReasoning?: boolean;
+};
+
+export type StreamContext = ReplyContext & {
+  /** `stream_options.include_usage`. */
+  includeUsage?: boolean;
+};
+
+export type StreamEncoder = {
+  /** SSE text of one event of choice `index`; may be empty. */
+  push(event: ChatEvent, index?: number): string;
+  /** The last SSE text: usage when it was asked for, then [DONE]. */
+  end(): string;
+  /** The last SSE text when the answer broke off. */
+  fail(error: ViaductError): string;
+};
+
+const finishReasons: Record<FinishReason, string> = {
+  stop: 'stop',
+  length: 'length',
+  'tool-calls': 'tool_calls',
+  'content-filter': 'content_filter',
+  error: 'error',
+};
+
+/**
+ * Events → SSE text, ready to write. Every chunk carries the same id and time; with `includeUsage` every chunk but the last says
+ * `usage: null`, as OpenAI does. Several choices may be pushed in turn; their usage is summed, the prompt counted once.
+ */
+export function createStreamEncoder(context: StreamContext): StreamEncoder {
+  let head = '';
+  let usage: Usage | undefined;
+  const tail = context.includeUsage ? '],"usage":null}\n\n' : ']}\n\n';
+  const detailsSeen = new Map<number, number>();
+
+  const begin = (id: string, model: string) => {
+    head ||= `data: ${openObject({
+      id: id || context.id,
+      object: 'chat.completion.chunk',
+      created: context.created,
+      model: model || context.model,
+      ...(context.systemFingerprint && { system_fingerprint: context.systemFingerprint }),
+    })},"choices":[`;
+  };
+
+  /** `delta` and `logprobs` are JSON text: this runs once per token. */
+  const chunk = (index: number, delta: string, logprobs = 'null', finish = 'null', more = '') =>
+    `${head}{"index":${index},"delta":${delta},"logprobs":${logprobs},"finish_reason":${finish}${more}}${tail}`;
+
+  const reasoningEnd = (index: number, event: Extract<ChatEvent, { type: 'reasoning-end' }>) => {
+    const { type: _type, ...end } = event;
+    const at = detailsSeen.get(index) ?? 0;
+    const detail = encodeReasoningDetail({ type: 'reasoning', text: '', ...end }, at);
+    if (!detail) return '';
+    detailsSeen.set(index, at + 1);
+    return chunk(index, JSON.stringify({ reasoning_details: [detail] }));
+  };
+
+  const toolDelta = (at: number, delta: JsonObject) =>
+    JSON.stringify(
+      context.legacyFunctions ? { function_call: delta['function'] } : { tool_calls: [{ index: at, ...delta }] },
+    );
+
+  const finish = (index: number, event: ChatResult['finish']) => {
+    usage = usage ? addChoice(usage, event.usage) : event.usage;
+    const { finish_reason, ...more } = encodeFinish(event, context);
+    const text = JSON.stringify(more);
+    return chunk(index, '{}', 'null', JSON.stringify(finish_reason), text === '{}' ? '' : `,${text.slice(1, -1)}`);
+  };
+
+  return {
+    push(event, index = 0) {
+      switch (event.type) {
+        case 'start':
+          begin(event.id, event.model);
+          return chunk(index, '{"role":"assistant","content":"","refusal":null}');
+        case 'text':
+          return chunk(
+            index,
+            `{"content":${JSON.stringify(event.text)}}`,
+            event.logprobs && JSON.stringify(encodeLogprobs(event.logprobs)),
+          );
+        case 'refusal':
+          return chunk(index, `{"refusal":${JSON.stringify(event.text)}}`);
+        case 'reasoning': {
+          if (context.hideReasoning) return '';
+          const text = JSON.stringify(event.text);
+          return chunk(index, `{"reasoning_content":${text},"reasoning":${text}}`);
+        }
+        case 'reasoning-end':
+          return context.hideReasoning ? '' : reasoningEnd(index, event);
+        case 'tool-call': {
+          const { id, name, signature } = event;
+          const call = { id, type: 'function', function: { name, arguments: '' }, ...encodeSignature(signature) };
+          return chunk(index, toolDelta(event.index, call));
+        }
+        case 'tool-input':
+          return chunk(index, toolDelta(event.index, { function: { arguments: event.json } }));
+        case 'finish':
+          return finish(index, event);
+        default:
+          return event satisfies never;
+      }
+    },
+
+    end() {
+      begin('', '');
+      const total = context.includeUsage && usage ? `${head}],"usage":${JSON.stringify(encodeUsage(usage))}}\n\n` : '';
+      return `${total}data: [DONE]\n\n`;
+    },
+
+    fail: (error) => {
+      begin('', '');
+      const broken = '{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"error"}';
+      return `${head}${broken}],"error":${JSON.stringify(encodeErrorObject(error))}}\n\n`;
+    },
+  };
+}
+
+/** The last SSE text of a relayed stream that broke off: a chunk with `error`, at which OpenAI's SDKs throw. */
+export function encodeStreamError(error: ViaductError, context: ReplyContext): string {
+  return createStreamEncoder(context).fail(error);
+}
+
+/** One result, or one for each of `n` → the body of a unary reply. Usage is summed, the prompt counted once. */
+export function encodeResponse(results: ChatResult | ChatResult[], context: ReplyContext): JsonObject {
+  const all = Array.isArray(results) ? results : [results];
+  const usage = all.map((result) => result.finish.usage).reduce(addChoice);
+  return {
+    id: all[0]?.id || context.id,
+    object: 'chat.completion',
+    created: context.created,
+    model: all[0]?.model || context.model,
+    choices: all.map((result, index) => ({
+      index,
+      message: encodeMessage(result, context),
+      logprobs: result.logprobs ? encodeLogprobs(result.logprobs) : null,
+      ...encodeFinish(result.finish, context),
+    })),
+    usage: encodeUsage(usage),
+    ...(context.systemFingerprint && { system_fingerprint: context.systemFingerprint }),
+  };
+}
+
+function encodeMessage({ parts }: ChatResult, { legacyFunctions, hideReasoning }: ReplyContext): JsonObject {
+  const text = parts.flatMap((part) => (part.type === 'text' ? [part.text] : []));
+  const refusal = parts.flatMap((part) => (part.type === 'refusal' ? [part.text] : [])).join('');
+  const thoughts = hideReasoning ? [] : parts.filter((part) => part.type === 'reasoning');
+  const reasoning = thoughts.map((part) => part.text).join('');
+  const details = thoughts.flatMap((part, index) => encodeReasoningDetail(part, index) ?? []);
+  const calls = parts.flatMap((part) =>
+    part.type === 'tool-call'
+      ? [
+          {
+            id: part.id,
+            type: 'function',
+            function: { name: part.name, arguments: part.arguments },
+            ...encodeSignature(part.signature),
+          },
+        ]
+      : [],
+  );
+  return {
+    role: 'assistant',
+    content: text.length > 0 ? text.join('') : calls.length > 0 || refusal ? null : '',
+    refusal: refusal || null,
+    ...(reasoning && { reasoning_content: reasoning, reasoning }),
+    ...(details.length > 0 && { reasoning_details: details }),
+    ...(calls[0] && (legacyFunctions ? { function_call: calls[0].function } : { tool_calls: calls })),
+  };
+}
+
+function encodeFinish(finish: ChatResult['finish'], { legacyFunctions }: ReplyContext): JsonObject {
+  const ours = finishReasons[finish.reason];
+  return {
+    finish_reason: legacyFunctions && finish.reason === 'tool-calls' ? 'function_call' : ours,
+    ...(finish.rawReason && finish.rawReason !== ours && { native_finish_reason: finish.rawReason }),
+    ...(finish.toolError && { tool_error: finish.toolError }),
+  };
+}
+
+/** A thought that must come back unchanged, in OpenRouter's shape; undefined when nothing of it is opaque. */
+export function encodeReasoningDetail(part: ReasoningPart, index: number): JsonObject | undefined {
+  const { id, text, signature, redacted, origin } = part;
+  if (!signature && !redacted) return undefined;
+  const format = reasoningFormats.find(([, protocol]) => protocol === origin)?.[0];
+  return {
+    type: redacted ? 'reasoning.encrypted' : 'reasoning.text',
+    ...(text && { text }),
+    ...(signature && { signature }),
+    ...(redacted && { data: redacted }),
+    ...(id && { id }),
+    ...(format && { format }),
+    index,
+  };
+}
+
+export function encodeSignature(signature: string | undefined): JsonObject {
+  return signature ? { extra_content: { google: { thought_signature: signature } } } : {};
+}
+
+function encodeLogprobs(logprobs: TokenLogprob[]): Json {
+  return {
+    content: logprobs.map(({ token, logprob, bytes, top }) => ({ token, logprob, bytes, top_logprobs: top })),
+    refusal: null,
+  };
+}
+
+/** Usage of several choices of one prompt: the prompt counts once. */
+export function addChoice(sum: Usage, choice: Usage): Usage {
+  const reasoning = (sum.reasoning ?? 0) + (choice.reasoning ?? 0);
+  return { ...sum, output: sum.output + choice.output, ...(reasoning > 0 && { reasoning }) };
+}
+
+/** Counts → `usage`. */
+export function encodeUsage({ input, output, cacheRead, cacheWrite, reasoning, image }: Usage): JsonObject {
+  return {
+    prompt_tokens: input,
+    completion_tokens: output,
+    total_tokens: input + output,
+    prompt_tokens_details: {
+      cached_tokens: cacheRead ?? 0,
+      ...(cacheWrite && { cache_write_tokens: cacheWrite }),
+      ...(image && { image_tokens: image }),
+    },
+    completion_tokens_details: { reasoning_tokens: reasoning ?? 0 },
+  };
+}
+
+/** JSON of an object without its closing brace. */
+const openObject = (value: JsonObject) => JSON.stringify(value).slice(0, -1);
