@@ -22,7 +22,8 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai, anth
   });
 
   for (const door of doors)
-    for (const { method, path, bodyLimit, access, handle } of door.endpoints)
+    for (const endpoint of door.endpoints) {
+      const { method, path, bodyLimit } = endpoint;
       app.route({
         method,
         url: path,
@@ -32,10 +33,13 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai, anth
           reply.header('x-request-id', credentials.requestId);
           if (door.requestIdHeader) reply.header(door.requestIdHeader, credentials.requestId);
           try {
-            const caller = await services.gateway.enter(credentials);
-            if (access === 'admin' && !caller.admin)
-              throw new ViaductError('permission_denied', 'This needs an admin key.');
-            await handle({ request, reply, caller, services });
+            if (endpoint.access === 'public') await endpoint.handle({ request, reply, services });
+            else {
+              const caller = await services.gateway.enter(credentials);
+              if (endpoint.access === 'admin' && !caller.admin)
+                throw new ViaductError('permission_denied', 'This needs an admin key.');
+              await endpoint.handle({ request, reply, caller, services });
+            }
             return reply;
           } catch (thrown) {
             return sendError(reply, ViaductError.from(thrown), door, credentials.requestId);
@@ -45,6 +49,7 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai, anth
           return sendError(reply, fromFastify(error), door, '');
         },
       });
+    }
   return app;
 }
 

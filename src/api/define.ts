@@ -15,20 +15,31 @@ export type Services = {
 /** One HTTP exchange whose caller has been let in. */
 export type Exchange = { request: FastifyRequest; reply: FastifyReply; caller: Caller; services: Services };
 
+/** The same for an endpoint that everybody may ask. */
+export type PublicExchange = Omit<Exchange, 'caller'>;
+
 /** One endpoint = one file. The caller is let in before `handle` runs, so no endpoint can forget to ask for a key. */
-export type Endpoint = {
+export type Endpoint = Route & (GuardedEndpoint | PublicEndpoint);
+
+type Route = {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
   /** Fastify's pattern: `/v1/models/:id`. */
   path: string;
-  /** `public` needs no key, `admin` needs an admin's. */
-  access?: 'public' | 'admin';
   /** Largest body in bytes; absent means the server's default of 32 MB. */
   bodyLimit?: number;
   /** The body arrives as a stream and is not parsed: blob uploads. */
   rawBody?: boolean;
+};
+
+type GuardedEndpoint = {
+  /** `admin` needs an admin's key. */
+  access?: 'admin';
   /** Sends the answer through `reply` (or hijacks it to stream); a throw is rendered by the door. */
   handle(exchange: Exchange): Promise<unknown>;
 };
+
+/** Needs no key, or looks at who is asking itself, as /admin does. */
+type PublicEndpoint = { access: 'public'; handle(exchange: PublicExchange): Promise<unknown> };
 
 /** A client protocol: its endpoints, and how it says that something failed. */
 export type FrontDoor = {

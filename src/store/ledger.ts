@@ -26,14 +26,20 @@ export type LedgerTables = {
     image_tokens: number;
     /** Nano-dollars; null when the price is unknown. */
     cost_nano: number | null;
-    /** HTTP status that the attempt came to. */
-    status: number;
+    /** `ok`, `error` or `aborted`. */
+    status: string;
     /** Code of the error table; null when it went well. */
     cause: string | null;
     started_at: number;
     first_token_ms: number | null;
     total_ms: number;
     queue_ms: number;
+    load_ms: number;
+    /** Manifest of the local model that answered. */
+    digest: string | null;
+    stream: number;
+    /** 1 when the provider told no usage and it was counted here. */
+    estimated: number;
     tags: string;
     metadata: string;
   };
@@ -167,7 +173,7 @@ export function ledgerStore(db: Kysely<Database>) {
       if (query.requestId !== undefined) select = select.where('request_id', '=', query.requestId);
       if (query.keyId !== undefined) select = select.where('key_id', '=', query.keyId);
       if (query.teamIds) select = select.where('team_id', 'in', query.teamIds);
-      if (query.failed) select = select.where('status', '>=', 400);
+      if (query.failed) select = select.where('status', '=', 'error');
       return select.execute();
     },
   };
@@ -210,7 +216,7 @@ async function addToDays(transaction: Transaction<Database>, rows: LedgerRow[]) 
     }
     sums.requests += row.attempt === 1 ? 1 : 0;
     sums.attempts += 1;
-    sums.errors += row.status >= 400 ? 1 : 0;
+    sums.errors += row.status === 'error' ? 1 : 0;
     sums.input_tokens += row.input_tokens;
     sums.output_tokens += row.output_tokens;
     sums.cache_read_tokens += row.cache_read_tokens;
