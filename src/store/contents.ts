@@ -42,6 +42,7 @@ export function contentStore(db: Kysely<Database>) {
 
     /** Every attempt's content of one request, of these owners only; all owners when undefined. */
     async find(requestId: string, owners: string[] | undefined): Promise<Content[]> {
+      if (owners?.length === 0) return [];
       let select = db.selectFrom('contents').selectAll().where('request_id', '=', requestId);
       if (owners) select = select.where('owner', 'in', owners);
       return (await select.execute()).map((row) => ({

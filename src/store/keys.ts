@@ -94,6 +94,7 @@ export function keyStore(db: Kysely<Database>) {
 
     /** Newest first, revoked ones only when asked for. `after` is the id of the last key of the page before. */
     async list(query: { teamIds?: string[]; revoked?: boolean; limit: number; after?: string }): Promise<Key[]> {
+      if (query.teamIds?.length === 0) return [];
       let select = db.selectFrom('keys').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc');
       if (query.teamIds) select = select.where('team_id', 'in', query.teamIds);
       if (!query.revoked) select = select.where('revoked_at', 'is', null);

@@ -168,6 +168,7 @@ export function ledgerStore(db: Kysely<Database>) {
       teamIds?: string[];
       failed?: boolean;
     }): Promise<LedgerRow[]> {
+      if (query.teamIds?.length === 0) return [];
       let select = db.selectFrom('ledger').selectAll().orderBy('started_at', 'desc').limit(query.limit);
       if (query.before !== undefined) select = select.where('started_at', '<', query.before);
       if (query.requestId !== undefined) select = select.where('request_id', '=', query.requestId);
