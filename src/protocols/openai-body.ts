@@ -4,13 +4,13 @@ import { ViaductError } from '../core/errors.ts';
 
 type Issue = z.core.$ZodIssue;
 
-/** Body → typed body. Throws invalid_request with `param`. */
-export function checkBody<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
+/** Body, or the part of it at `at` (`input[0]`), → the same, typed. Throws invalid_request with `param`. */
+export function checkBody<Schema extends z.ZodType>(schema: Schema, body: unknown, at = ''): z.infer<Schema> {
   const result = schema.safeParse(body, { reportInput: true });
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   if (!issue) throw new ViaductError('invalid_request', 'The body is not valid.');
-  const { path, issue: cause } = deepest(issue, issue.path);
+  const { path, issue: cause } = deepest(issue, at ? [at, ...issue.path] : issue.path);
   const param = formatPath(path);
   throw new ViaductError('invalid_request', describe(cause, param), { ...(param && { param }) });
 }

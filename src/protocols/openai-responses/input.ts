@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
+import { checkBody } from '../openai-body.ts';
 import type { InputContent, Item, ItemReference, MessageItem, NewId, OutputContent } from './wire.ts';
 
 const maxText = 10 * 2 ** 20;
@@ -62,25 +63,13 @@ const reasoning = z.object({
 const compaction = z.object({ id, encrypted_content: text });
 const reference = z.object({ id: z.string().min(1).max(256) });
 
-/** Throws invalid_request for the first issue, its place written as OpenAI writes it: `input[0].content`. */
-export function check<Schema extends z.ZodType>(schema: Schema, value: unknown, place: string): z.infer<Schema> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const param = (issue?.path ?? []).reduce<string>(
-    (path, key) => (typeof key === 'number' ? `${path}[${key}]` : path ? `${path}.${String(key)}` : String(key)),
-    place,
-  );
-  throw new ViaductError('invalid_request', `Invalid value for '${param}': ${issue?.message ?? 'invalid'}.`, { param });
-}
-
 /**
  * A request's `input` (text, or a list of items) → items and references, ids added where the client gave none.
  * Throws invalid_request naming the field; an item type that no model here can read is unsupported_parameter.
  */
 export function decodeInput(input: unknown, newId: NewId, place = 'input'): (Item | ItemReference)[] {
   if (input === undefined || input === null) return [];
-  if (typeof input === 'string') return [userMessage(check(text, input, place), newId)];
+  if (typeof input === 'string') return [userMessage(checkBody(text, input, place), newId)];
   if (!Array.isArray(input))
     throw new ViaductError('invalid_request', `'${place}' must be a text or a list of items.`, { param: place });
   if (input.length > maxItems)
@@ -107,16 +96,16 @@ function decodeItem(value: unknown, newId: NewId, place: string): Item | ItemRef
     case 'message':
       return decodeMessage(value, newId, place);
     case 'function_call': {
-      const wire = check(functionCall, value, place);
+      const wire = checkBody(functionCall, value, place);
       return { type, status: 'completed', ...wire, id: wire.id ?? newId('fc') };
     }
     case 'custom_tool_call': {
-      const wire = check(customToolCall, value, place);
+      const wire = checkBody(customToolCall, value, place);
       return { type, status: 'completed', ...wire, id: wire.id ?? newId('ctc') };
     }
     case 'function_call_output':
     case 'custom_tool_call_output': {
-      const wire = check(callOutput, value, place);
+      const wire = checkBody(callOutput, value, place);
       const output =
         typeof wire.output === 'string'
           ? wire.output
@@ -125,7 +114,7 @@ function decodeItem(value: unknown, newId: NewId, place: string): Item | ItemRef
       return { type, status: 'completed', call_id: wire.call_id, output, id: wire.id ?? newItemId };
     }
     case 'reasoning': {
-      const wire = check(reasoning, value, place);
+      const wire = checkBody(reasoning, value, place);
       return {
         type,
         status: 'completed',
@@ -137,11 +126,11 @@ function decodeItem(value: unknown, newId: NewId, place: string): Item | ItemRef
     }
     case 'compaction':
     case 'compaction_summary': {
-      const wire = check(compaction, value, place);
+      const wire = checkBody(compaction, value, place);
       return { type: 'compaction', encrypted_content: wire.encrypted_content, id: wire.id ?? newId('cmp') };
     }
     case 'item_reference':
-      return { type, id: check(reference, value, place).id };
+      return { type, id: checkBody(reference, value, place).id };
     default:
       throw new ViaductError('unsupported_parameter', `Items of type '${type}' are not supported here.`, {
         param: `${place}.type`,
@@ -150,7 +139,7 @@ function decodeItem(value: unknown, newId: NewId, place: string): Item | ItemRef
 }
 
 function decodeMessage(value: object, newId: NewId, place: string): MessageItem {
-  const wire = check(message, value, place);
+  const wire = checkBody(message, value, place);
   const { role } = wire;
   const base = { type: 'message' as const, id: wire.id ?? newId('msg'), status: wire.status ?? ('completed' as const) };
   const parts = wire.content ?? [];
@@ -173,7 +162,7 @@ function decodeMessage(value: object, newId: NewId, place: string): MessageItem 
 function decodeInputContent(value: unknown, place: string): InputContent {
   switch (typeOf(value)) {
     case 'input_image': {
-      const { image_url, file_id, detail } = check(inputImage, value, place);
+      const { image_url, file_id, detail } = checkBody(inputImage, value, place);
       if (!image_url && !file_id)
         throw new ViaductError('invalid_request', "An input_image needs an 'image_url'.", {
           param: `${place}.image_url`,
@@ -182,7 +171,7 @@ function decodeInputContent(value: unknown, place: string): InputContent {
       return { type: 'input_image', image_url, ...(file_id && { file_id }), detail: wanted };
     }
     case 'input_file': {
-      const { file_id, filename, file_data, file_url } = check(inputFile, value, place);
+      const { file_id, filename, file_data, file_url } = checkBody(inputFile, value, place);
       if (!file_id && !file_data && !file_url)
         throw new ViaductError('invalid_request', "An input_file needs 'file_data', 'file_url' or 'file_id'.", {
           param: `${place}.file_data`,
@@ -196,15 +185,15 @@ function decodeInputContent(value: unknown, place: string): InputContent {
       };
     }
     case 'input_audio':
-      return check(inputAudio, value, place);
+      return checkBody(inputAudio, value, place);
     default:
-      return { type: 'input_text', text: check(inputText, value, place).text };
+      return { type: 'input_text', text: checkBody(inputText, value, place).text };
   }
 }
 
 function decodeOutputContent(value: unknown, place: string): OutputContent {
-  if (typeOf(value) === 'refusal') return check(refusal, value, place);
-  const { text, annotations } = check(outputText, value, place);
+  if (typeOf(value) === 'refusal') return checkBody(refusal, value, place);
+  const { text, annotations } = checkBody(outputText, value, place);
   return { type: 'output_text', text, annotations: (annotations ?? []) as Json[], logprobs: [] };
 }
 

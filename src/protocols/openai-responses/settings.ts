@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ChatRequest, LocalOptions, ResponseFormat, Tool, ToolChoice } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
-import { check } from './input.ts';
+import { checkBody } from '../openai-body.ts';
 
 const jsonObject = z.record(z.string(), z.json());
 const functionTool = z.object({
@@ -94,7 +94,7 @@ const includable = [
 
 /** Throws invalid_request or unsupported_parameter naming the field. Fields that change nothing are ignored. */
 export function decodeSettings(wire: JsonObject): Settings {
-  const settings = check(body, wire, '');
+  const settings = checkBody(body, wire);
   if (settings.prompt != null)
     throw new ViaductError('unsupported_parameter', 'Prompt templates are not kept here: send their text as input.', {
       param: 'prompt',
@@ -177,7 +177,7 @@ function decodeTools({ tools }: Settings): { tools: Tool[]; hosted: JsonObject[]
   for (const [index, tool] of (tools ?? []).entries()) {
     const place = `tools[${index}]`;
     if (tool.type === 'function') {
-      const { name, description, parameters, strict } = check(functionTool, tool, place);
+      const { name, description, parameters, strict } = checkBody(functionTool, tool, place);
       ours.push({
         name,
         ...(description && { description }),
@@ -185,7 +185,7 @@ function decodeTools({ tools }: Settings): { tools: Tool[]; hosted: JsonObject[]
         ...(strict != null && { strict }),
       });
     } else if (tool.type === 'custom') {
-      const { name, description, format } = check(customTool, tool, place);
+      const { name, description, format } = checkBody(customTool, tool, place);
       const grammar = format?.['definition'];
       const hint =
         typeof grammar === 'string'
@@ -266,7 +266,7 @@ function decodeFormat({ text }: Settings): ResponseFormat | undefined {
   if (!format || format.type === 'text') return undefined;
   if (format.type === 'json_object') return { type: 'json' };
   if (format.type === 'json_schema') {
-    const { name, schema, strict, description } = check(jsonSchema, format, 'text.format');
+    const { name, schema, strict, description } = checkBody(jsonSchema, format, 'text.format');
     return {
       type: 'json-schema',
       name,

@@ -1,0 +1,15 @@
+/**
+ * The Responses API ⇄ core, as a front door and towards providers that speak it. Pure: no clock, no network, no randomness.
+ * decode = wire → core, encode = core → wire.
+ * Source: https://www.openresponses.org/specification, https://platform.openai.com/docs/api-reference/responses (read 2026-08)
+ */
+export { decodeError, encodeError } from './openai-error.ts';
+export { decodeInput, userMessage } from './openai-responses/input.ts';
+export { decodeItems, encodeMessages, foreignReasoning, type OpenReasoning } from './openai-responses/messages.ts';
+export { createRelayScanner } from './openai-responses/relay-scanner.ts';
+export { chatRequest, decodeRequest, encodeRequest } from './openai-responses/request.ts';
+export { encodeFailure, encodeUsage, newResource, type ResourceHead } from './openai-responses/resource.ts';
+export { customToolNames, decodeSettings, neutralSettings, type Settings } from './openai-responses/settings.ts';
+export { createStreamDecoder, decodeResponse } from './openai-responses/stream-decoder.ts';
+export { createStreamEncoder, type StreamEncoder } from './openai-responses/stream-encoder.ts';
+export type * from './openai-responses/wire.ts';

@@ -1,0 +1,102 @@
+/** Reads usage, finish and errors out of relayed bytes of this protocol. Only the last event, or the one body, is parsed. */
+
+import { ViaductError } from '../../core/errors.ts';
+import type { RelayScanner } from '../../core/provider.ts';
+import type { Usage } from '../../core/usage.ts';
+import { decodeUsage } from './resource.ts';
+import { createStreamDecoder } from './stream-decoder.ts';
+
+const newline = 10;
+const dataField = Buffer.from('data:');
+/** An event's type stands in its first bytes, as every server writes it. */
+const head = 200;
+const terminal = /"type"\s*:\s*"(response\.(completed|incomplete|failed)|error)"/;
+const content = /"type"\s*:\s*"response\.(output_item|output_text|reasoning|refusal|function_call|custom_tool)/;
+
+/** For an event stream and for a unary reply alike: what begins with `{` is the latter. */
+export function createRelayScanner(): RelayScanner {
+  let unary: boolean | undefined;
+  let pieces: Buffer[] = [];
+  let contentSeen = false;
+  let done = false;
+  let usage: Usage | undefined;
+  let finish: string | undefined;
+  let error: ViaductError | undefined;
+
+  const readEnd = (text: string) => {
+    const event = JSON.parse(text) as { [field: string]: unknown };
+    const response = (unary ? event : (event['response'] ?? {})) as { [field: string]: unknown };
+    if (unary && response['object'] !== 'response') return;
+    const type = unary ? `response.${String(response['status'] ?? 'completed')}` : String(event['type']);
+    if (response['usage']) usage = decodeUsage(response['usage']);
+    finish = type.replace('response.', '');
+    if (type === 'response.failed' || type === 'error')
+      error = failureOf(unary ? JSON.stringify({ type, response }) : text);
+    else done = true;
+    if (unary) contentSeen = true;
+  };
+
+  const line = (bytes: Buffer) => {
+    if (bytes.indexOf(dataField) !== 0) return;
+    const start = bytes.toString('latin1', 0, Math.min(bytes.length, head));
+    if (terminal.test(start)) tryRead(bytes.toString('utf8', dataField.length));
+    else if (!contentSeen && content.test(start)) contentSeen = true;
+  };
+
+  const tryRead = (text: string) => {
+    try {
+      readEnd(text);
+    } catch (cause) {
+      error = new ViaductError('provider_invalid_response', 'The provider sent something that is not JSON.', { cause });
+    }
+  };
+
+  return {
+    push(chunk) {
+      unary ??= /^\s*\{/.test(chunk.toString('latin1', 0, 16));
+      if (unary) {
+        pieces.push(chunk);
+        return;
+      }
+      let from = 0;
+      for (let at = chunk.indexOf(newline); at !== -1; at = chunk.indexOf(newline, from)) {
+        pieces.push(chunk.subarray(from, at));
+        line(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces));
+        pieces = [];
+        from = at + 1;
+      }
+      if (from < chunk.length) pieces.push(chunk.subarray(from));
+    },
+    end() {
+      const rest = Buffer.concat(pieces);
+      pieces = [];
+      if (unary) tryRead(rest.toString('utf8'));
+      else if (rest.length > 0) line(rest);
+    },
+    get contentSeen() {
+      return contentSeen;
+    },
+    get done() {
+      return done;
+    },
+    get usage() {
+      return usage;
+    },
+    get finish() {
+      return finish;
+    },
+    get error() {
+      return error;
+    },
+  };
+}
+
+/** The decoder of translated streams knows what a failure means. */
+function failureOf(data: string): ViaductError {
+  try {
+    createStreamDecoder().push({ data });
+  } catch (thrown) {
+    return ViaductError.from(thrown);
+  }
+  return new ViaductError('provider_unavailable', 'The provider failed while it answered.');
+}

@@ -1,0 +1,366 @@
+/**
+ * Neutral events → the stream events of the Responses API, and the response object that they add up to. Pure: ids and times
+ * come from outside.
+ * Order of events: https://www.openresponses.org/specification (items are state machines, items are streamable).
+ */
+import type { ChatEvent, ReasoningPart, TokenLogprob } from '../../core/chat.ts';
+import type { ViaductError } from '../../core/errors.ts';
+import { encodeFailure, encodeUsage } from './resource.ts';
+import type {
+  CustomToolCallItem,
+  FunctionCallItem,
+  Item,
+  ItemStatus,
+  NewId,
+  OutputContent,
+  ReasoningItem,
+  ResponseEvent,
+  ResponseResource,
+  ResponseStatus,
+  WireLogprob,
+} from './wire.ts';
+
+export type StreamEncoderOptions = {
+  /** The object as it is before the model speaks. */
+  resource: ResponseResource;
+  newId: NewId;
+  /** Tools whose calls become `custom_tool_call` items. */
+  customTools?: ReadonlySet<string>;
+  /** The client asked for a summary of the thoughts: they are shown as one. */
+  summary?: boolean;
+  /** Seals a finished thought, so that it can come back with the next request. */
+  seal?: (thought: ReasoningPart) => string;
+  /** Sequence number of the first event. */
+  firstSequence?: number;
+};
+
+export type StreamEncoder = ReturnType<typeof createStreamEncoder>;
+
+type OpenMessage = { kind: 'message'; index: number; id: string; content: OutputContent[] };
+type OpenReasoning = { kind: 'reasoning'; index: number; id: string; text: string };
+type OpenCall = { index: number; item: FunctionCallItem | CustomToolCallItem; json: string };
+
+export function createStreamEncoder(options: StreamEncoderOptions) {
+  const { newId, seal, summary = false, customTools } = options;
+  let resource = options.resource;
+  let sequence = options.firstSequence ?? 0;
+  const output: Item[] = [];
+  let open: OpenMessage | OpenReasoning | undefined;
+  const calls = new Map<number, OpenCall>();
+
+  const event = (type: string, fields: object): ResponseEvent => ({ type, sequence_number: sequence++, ...fields });
+  const lifecycle = (type: string, status: ResponseStatus, changes: Partial<ResponseResource> = {}) => {
+    resource = { ...resource, ...changes, status, output: output.filter((item) => item !== undefined) };
+    return event(type, { response: resource });
+  };
+
+  /** Text and refusals are parts of a message; each part opens, grows and closes. */
+  function* speak(type: 'text' | 'refusal', delta: string, logprobs: TokenLogprob[] = []): Iterable<ResponseEvent> {
+    if (open?.kind !== 'message') {
+      yield* closeOpen('completed');
+      yield* closeCalls();
+      open = { kind: 'message', index: output.length, id: newId('msg'), content: [] };
+      const item: Item = { type: 'message', id: open.id, status: 'in_progress', role: 'assistant', content: [] };
+      output.push(item);
+      yield event('response.output_item.added', { output_index: open.index, item });
+    }
+    const message = open;
+    const wanted = type === 'text' ? 'output_text' : 'refusal';
+    if (message.content.at(-1)?.type !== wanted) {
+      yield* closePart(message);
+      const part: OutputContent =
+        type === 'text' ? { type: 'output_text', text: '', annotations: [], logprobs: [] } : { type, refusal: '' };
+      message.content.push(part);
+      yield event('response.content_part.added', { ...partPlace(message), part: { ...part } });
+    }
+    const part = message.content.at(-1);
+    if (part?.type === 'output_text') {
+      const wire = logprobs.map(encodeLogprob);
+      part.text += delta;
+      part.logprobs.push(...wire);
+      yield event('response.output_text.delta', { ...partPlace(message), delta, logprobs: wire });
+    } else if (part?.type === 'refusal') {
+      part.refusal += delta;
+      yield event('response.refusal.delta', { ...partPlace(message), delta });
+    }
+  }
+
+  const partPlace = ({ id, index, content }: OpenMessage) => ({
+    item_id: id,
+    output_index: index,
+    content_index: content.length - 1,
+  });
+
+  function* closePart(message: OpenMessage): Iterable<ResponseEvent> {
+    const part = message.content.at(-1);
+    if (!part) return;
+    const place = partPlace(message);
+    if (part.type === 'output_text')
+      yield event('response.output_text.done', { ...place, text: part.text, logprobs: part.logprobs });
+    else yield event('response.refusal.done', { ...place, refusal: part.refusal });
+    yield event('response.content_part.done', { ...place, part });
+  }
+
+  function* think(delta: string): Iterable<ResponseEvent> {
+    if (open?.kind !== 'reasoning') yield* openReasoning();
+    const thought = open as OpenReasoning;
+    thought.text += delta;
+    const place = { item_id: thought.id, output_index: thought.index };
+    yield summary
+      ? event('response.reasoning_summary_text.delta', { ...place, summary_index: 0, delta })
+      : event('response.reasoning_text.delta', { ...place, content_index: 0, delta });
+  }
+
+  function* openReasoning(): Iterable<ResponseEvent> {
+    yield* closeOpen('completed');
+    yield* closeCalls();
+    const thought: OpenReasoning = { kind: 'reasoning', index: output.length, id: newId('rs'), text: '' };
+    open = thought;
+    const item: Item = {
+      type: 'reasoning',
+      id: thought.id,
+      status: 'in_progress',
+      summary: [],
+      ...(!summary && { content: [] }),
+    };
+    output.push(item);
+    yield event('response.output_item.added', { output_index: thought.index, item });
+    const place = { item_id: thought.id, output_index: thought.index };
+    yield summary
+      ? event('response.reasoning_summary_part.added', {
+          ...place,
+          summary_index: 0,
+          part: { type: 'summary_text', text: '' },
+        })
+      : event('response.content_part.added', {
+          ...place,
+          content_index: 0,
+          part: { type: 'reasoning_text', text: '' },
+        });
+  }
+
+  function* closeReasoning(thought: OpenReasoning, status: ItemStatus, end: Omit<ReasoningPart, 'type' | 'text'> = {}) {
+    const { id, index, text } = thought;
+    const place = { item_id: id, output_index: index };
+    if (summary) {
+      const part = { type: 'summary_text' as const, text };
+      yield event('response.reasoning_summary_text.done', { ...place, summary_index: 0, text });
+      yield event('response.reasoning_summary_part.done', { ...place, summary_index: 0, part });
+    } else {
+      yield event('response.reasoning_text.done', { ...place, content_index: 0, text });
+      yield event('response.content_part.done', { ...place, content_index: 0, part: { type: 'reasoning_text', text } });
+    }
+    const item: ReasoningItem = {
+      type: 'reasoning',
+      id,
+      status,
+      summary: summary ? [{ type: 'summary_text', text }] : [],
+      ...(!summary && { content: [{ type: 'reasoning_text', text }] }),
+      ...(seal && { encrypted_content: seal({ type: 'reasoning', text, ...end }) }),
+    };
+    output[index] = item;
+    yield event('response.output_item.done', { output_index: index, item });
+  }
+
+  function* closeOpen(status: ItemStatus): Iterable<ResponseEvent> {
+    const current = open;
+    open = undefined;
+    if (current?.kind === 'reasoning') yield* closeReasoning(current, status);
+    else if (current) {
+      yield* closePart(current);
+      const item: Item = { type: 'message', id: current.id, status, role: 'assistant', content: current.content };
+      output[current.index] = item;
+      yield event('response.output_item.done', { output_index: current.index, item });
+    }
+  }
+
+  function* beginCall(start: Extract<ChatEvent, { type: 'tool-call' }>): Iterable<ResponseEvent> {
+    yield* closeOpen('completed');
+    // A call whose JSON is whole is done; one that is not may still grow beside this one.
+    yield* closeCalls(({ json }) => isJson(json));
+    const base = { status: 'in_progress' as const, call_id: start.id, name: start.name };
+    const item: OpenCall['item'] = customTools?.has(start.name)
+      ? { type: 'custom_tool_call', id: newId('ctc'), ...base, input: '' }
+      : { type: 'function_call', id: newId('fc'), ...base, arguments: '' };
+    const index = output.length;
+    calls.set(start.index, { index, item, json: '' });
+    output.push(item);
+    yield event('response.output_item.added', { output_index: index, item });
+  }
+
+  function* growCall({ index, json }: Extract<ChatEvent, { type: 'tool-input' }>): Iterable<ResponseEvent> {
+    const call = calls.get(index);
+    if (!call || json === '') return;
+    call.json += json;
+    if (call.item.type === 'function_call')
+      yield event('response.function_call_arguments.delta', { ...callPlace(call), delta: json });
+  }
+
+  const callPlace = ({ item, index }: OpenCall) => ({ item_id: item.id, output_index: index });
+
+  function* closeCalls(done: (call: OpenCall) => boolean = () => true, status: ItemStatus = 'completed') {
+    for (const [key, call] of calls) {
+      if (!done(call)) continue;
+      calls.delete(key);
+      let item: OpenCall['item'];
+      if (call.item.type === 'function_call') {
+        item = { ...call.item, status, arguments: call.json };
+        const { name } = item;
+        yield event('response.function_call_arguments.done', { ...callPlace(call), name, arguments: call.json });
+      } else {
+        item = { ...call.item, status, input: freeText(call.json) };
+        yield event('response.custom_tool_call_input.delta', { ...callPlace(call), delta: item.input });
+        yield event('response.custom_tool_call_input.done', { ...callPlace(call), input: item.input });
+      }
+      output[call.index] = item;
+      yield event('response.output_item.done', { output_index: call.index, item });
+    }
+  }
+
+  function* finish(end: Extract<ChatEvent, { type: 'finish' }>, completedAt: number): Iterable<ResponseEvent> {
+    const reason =
+      end.reason === 'length' ? 'max_output_tokens' : end.reason === 'content-filter' ? 'content_filter' : undefined;
+    // A model that says nothing has still answered.
+    if (output.every((item) => item.type === 'compaction') && !reason) yield* speak('text', '');
+    const status = reason ? 'incomplete' : 'completed';
+    yield* closeOpen(status);
+    yield* closeCalls(undefined, status);
+    yield lifecycle(`response.${status}`, status, {
+      usage: encodeUsage(end.usage),
+      completed_at: reason ? null : completedAt,
+      incomplete_details: reason ? { reason } : null,
+      ...(end.toolError && { tool_error: end.toolError }),
+    });
+  }
+
+  return {
+    /** The response object so far; whole after `finish`, `fail` or `cancel`. */
+    get resource() {
+      return resource;
+    },
+
+    /** Waiting to run: background responses. */
+    queued(): ResponseEvent[] {
+      return [lifecycle('response.created', 'queued'), lifecycle('response.queued', 'queued')];
+    },
+
+    /** The work begins. */
+    begin({ queued = false } = {}): ResponseEvent[] {
+      const running = lifecycle.bind(undefined);
+      return queued
+        ? [running('response.in_progress', 'in_progress')]
+        : [running('response.created', 'in_progress'), running('response.in_progress', 'in_progress')];
+    },
+
+    /** An item that the server made itself: a compaction. */
+    add(item: Item): ResponseEvent[] {
+      const index = output.push(item) - 1;
+      return [
+        event('response.output_item.added', { output_index: index, item }),
+        event('response.output_item.done', { output_index: index, item }),
+      ];
+    },
+
+    /** `completedAt` in seconds since 1970, read only for `finish`. */
+    push(chat: ChatEvent, completedAt: number): ResponseEvent[] {
+      switch (chat.type) {
+        case 'start':
+          return [];
+        case 'text':
+          return [...speak('text', chat.text, chat.logprobs)];
+        case 'refusal':
+          return [...speak('refusal', chat.text)];
+        case 'reasoning':
+          return [...think(chat.text)];
+        case 'reasoning-end': {
+          const { type: _type, ...end } = chat;
+          const opened = open?.kind === 'reasoning' ? [] : [...openReasoning()];
+          const thought = open as OpenReasoning;
+          open = undefined;
+          return [...opened, ...closeReasoning(thought, 'completed', end)];
+        }
+        case 'tool-call':
+          return [...beginCall(chat)];
+        case 'tool-input':
+          return [...growCall(chat)];
+        case 'finish':
+          return [...finish(chat, completedAt)];
+        default:
+          return chat satisfies never;
+      }
+    },
+
+    /** The answer broke off: an `error` event, then `response.failed`. Items that were being written stay, incomplete. */
+    fail(error: ViaductError): ResponseEvent[] {
+      interruptOpen();
+      const failure = { code: error.code, message: error.message, param: error.param ?? null };
+      return [
+        event('error', { ...failure, error: { type: error.type, ...failure } }),
+        lifecycle('response.failed', 'failed', { error: encodeFailure(error), error_type: error.code }),
+      ];
+    },
+
+    /** Stopped by the client: no event says so in this protocol, only the object. */
+    cancel(): ResponseResource {
+      interruptOpen();
+      resource = { ...resource, status: 'cancelled', output: [...output] };
+      return resource;
+    },
+  };
+
+  function interruptOpen() {
+    if (open?.kind === 'message')
+      output[open.index] = {
+        type: 'message',
+        id: open.id,
+        status: 'incomplete',
+        role: 'assistant',
+        content: open.content,
+      };
+    else if (open)
+      output[open.index] = {
+        type: 'reasoning',
+        id: open.id,
+        status: 'incomplete',
+        summary: summary ? [{ type: 'summary_text', text: open.text }] : [],
+        ...(!summary && { content: [{ type: 'reasoning_text' as const, text: open.text }] }),
+      };
+    for (const { index, item, json } of calls.values())
+      output[index] =
+        item.type === 'function_call'
+          ? { ...item, status: 'incomplete', arguments: json }
+          : { ...item, status: 'incomplete', input: freeText(json) };
+    open = undefined;
+    calls.clear();
+  }
+}
+
+function encodeLogprob({ token, logprob, bytes, top }: TokenLogprob): WireLogprob {
+  return {
+    token,
+    logprob,
+    bytes: bytes ?? [],
+    top_logprobs: top.map((entry) => ({ token: entry.token, logprob: entry.logprob, bytes: entry.bytes ?? [] })),
+  };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `{"input":"…"}` → the text; what is not that is the text itself. */
+function freeText(json: string): string {
+  try {
+    const parsed: unknown = JSON.parse(json);
+    if (typeof parsed === 'object' && parsed !== null && 'input' in parsed && typeof parsed.input === 'string')
+      return parsed.input;
+  } catch {
+    // The model did not keep to the frame.
+  }
+  return json;
+}
