@@ -1,0 +1,131 @@
+/**
+ * What Gemini answers → core events: whole replies, streams and errors. Pure.
+ * Source: https://ai.google.dev/api/generate-content#generatecontentresponse (read 2026-11)
+ */
+import type { ChatEvent, FinishReason } from '../../core/chat.ts';
+import { ViaductError } from '../../core/errors.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
+import type { Usage } from '../../core/usage.ts';
+import type { SseMessage } from '../../lib/sse.ts';
+import { decodeError, decodeErrorBody } from '../openai-error.ts';
+import { count, list, object, parseObject, text } from '../read.ts';
+
+/** Google's errors carry the same words in other places; the table for OpenAI-shaped upstreams reads them too. */
+export { decodeError };
+
+/** A whole reply → events. Throws content_policy_violation when the prompt was refused, or what an error inside says. */
+export function decodeResponse(body: JsonObject): ChatEvent[] {
+  const decoder = createDecoder();
+  return [...decoder.push(body), ...decoder.end()];
+}
+
+/** A stream's messages → events; `finish` comes with `end`, as usage grows until then. */
+export function createStreamDecoder() {
+  const decoder = createDecoder();
+  return {
+    push({ data }: SseMessage): ChatEvent[] {
+      const body = parseObject(data);
+      if (!body) throw new ViaductError('provider_invalid_response', 'Gemini sent an event that is not JSON.');
+      return decoder.push(body);
+    },
+    end: decoder.end,
+  };
+}
+
+function createDecoder() {
+  let started = false;
+  let calls = 0;
+  let finishReason = '';
+  let usage: Usage = { input: 0, output: 0 };
+
+  const decodePart = (part: JsonObject, responseId: string): ChatEvent[] => {
+    const signature = text(part['thoughtSignature']);
+    const said = text(part['text']);
+    if (part['functionCall']) {
+      const { id, name, args } = object(part['functionCall']);
+      const index = calls++;
+      return [
+        {
+          type: 'tool-call',
+          index,
+          // Older models give calls no id; clients need one that is theirs alone.
+          id: text(id) || `call_${responseId || 'gemini'}_${index}`,
+          name: text(name),
+          ...(signature && { signature }),
+        },
+        { type: 'tool-input', index, json: JSON.stringify(args ?? {}) },
+      ];
+    }
+    // Steps of Google's own tools (code, search) are theirs to show, not part of the answer.
+    if (typeof part['text'] !== 'string') return [];
+    if (part['thought']) return said ? [{ type: 'reasoning', text: said }] : [];
+    return [
+      ...(signature ? [{ type: 'reasoning-end' as const, signature }] : []),
+      ...(said ? [{ type: 'text' as const, text: said }] : []),
+    ];
+  };
+
+  return {
+    push(body: JsonObject): ChatEvent[] {
+      if (body['error']) throw decodeErrorBody(body);
+      const candidate = object(list(body['candidates'])[0]);
+      const blocked = text(object(body['promptFeedback'])['blockReason']);
+      if (blocked && !body['candidates'])
+        throw new ViaductError('content_policy_violation', `Gemini refused the prompt (${blocked}).`);
+      const events: ChatEvent[] = [];
+      const responseId = text(body['responseId']);
+      if (!started) {
+        started = true;
+        events.push({ type: 'start', id: responseId || 'gemini', model: text(body['modelVersion']) });
+      }
+      if (body['usageMetadata']) usage = decodeUsage(object(body['usageMetadata']));
+      finishReason = text(candidate['finishReason']) || finishReason;
+      for (const part of list(object(candidate['content'])['parts']))
+        events.push(...decodePart(object(part), responseId));
+      return events;
+    },
+    end(): ChatEvent[] {
+      if (!finishReason) return [];
+      return [{ type: 'finish', reason: finishOf(finishReason, calls > 0), rawReason: finishReason, usage }];
+    },
+  };
+}
+
+const finishReasons: Record<string, FinishReason> = {
+  STOP: 'stop',
+  MAX_TOKENS: 'length',
+  SAFETY: 'content-filter',
+  RECITATION: 'content-filter',
+  BLOCKLIST: 'content-filter',
+  PROHIBITED_CONTENT: 'content-filter',
+  SPII: 'content-filter',
+  IMAGE_SAFETY: 'content-filter',
+  MALFORMED_FUNCTION_CALL: 'error',
+  UNEXPECTED_TOOL_CALL: 'error',
+};
+
+function finishOf(word: string, called: boolean): FinishReason {
+  const reason = finishReasons[word] ?? 'stop';
+  return reason === 'stop' && called ? 'tool-calls' : reason;
+}
+
+/** Gemini counts thoughts beside the answer, and what hosted tools read beside the prompt; ours are totals. */
+function decodeUsage(wire: JsonObject): Usage {
+  const thoughts = count(wire['thoughtsTokenCount']);
+  const cached = count(wire['cachedContentTokenCount']);
+  const image = tokensOf(wire['promptTokensDetails'], 'IMAGE');
+  return {
+    input: count(wire['promptTokenCount']) + count(wire['toolUsePromptTokenCount']),
+    output: count(wire['candidatesTokenCount']) + thoughts,
+    ...(thoughts > 0 && { reasoning: thoughts }),
+    ...(cached > 0 && { cacheRead: cached }),
+    ...(image > 0 && { image }),
+  };
+}
+
+function tokensOf(details: Json | undefined, modality: string): number {
+  const entry = list(details)
+    .map(object)
+    .find((detail) => detail['modality'] === modality);
+  return count(entry?.['tokenCount']);
+}

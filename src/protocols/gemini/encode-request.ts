@@ -1,0 +1,209 @@
+/**
+ * Core → Gemini's generateContent body. Pure.
+ * Source: https://ai.google.dev/api/generate-content (read 2026-11)
+ */
+import type { AssistantPart, ChatRequest, Message, ReasoningEffort, Source, Tool, UserPart } from '../../core/chat.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
+import { parseObject } from '../read.ts';
+
+/** Request → body of `models/NAME:generateContent`. The model and whether it streams are in the path, not in the body. */
+export function encodeRequest(request: ChatRequest): JsonObject {
+  const { tools: hostedTools, ...extras } = request.extras?.gemini ?? {};
+  const system = request.messages.flatMap((message) =>
+    message.role === 'system' || message.role === 'developer' ? message.parts.map(({ text }) => ({ text })) : [],
+  );
+  const tools: Json[] = [
+    ...(request.tools?.length ? [{ functionDeclarations: request.tools.map(encodeTool) }] : []),
+    ...(Array.isArray(hostedTools) ? hostedTools : []),
+  ];
+  const toolConfig = encodeToolChoice(request);
+  const generationConfig = encodeGenerationConfig(request);
+  return {
+    contents: encodeContents(request),
+    ...(system.length > 0 && { systemInstruction: { parts: system } }),
+    ...(tools.length > 0 && { tools }),
+    ...(toolConfig && { toolConfig }),
+    ...(Object.keys(generationConfig).length > 0 && { generationConfig }),
+    ...extras,
+  };
+}
+
+function encodeContents({ messages, model }: ChatRequest): Json[] {
+  const names = new Map<string, string>();
+  const contents: { role: string; parts: Json[]; results?: boolean }[] = [];
+  for (const message of messages) {
+    switch (message.role) {
+      case 'user':
+        contents.push({ role: 'user', parts: message.parts.map(encodeUserPart) });
+        break;
+      case 'assistant':
+        for (const part of message.parts) if (part.type === 'tool-call') names.set(part.id, part.name);
+        contents.push({ role: 'model', parts: encodeAssistantParts(message.parts, model) });
+        break;
+      case 'tool': {
+        // The results of one turn's calls must come in one turn.
+        const last = contents.at(-1);
+        const part = encodeToolResult(message, names.get(message.toolCallId) ?? message.toolCallId);
+        if (last?.results) last.parts.push(part);
+        else contents.push({ role: 'user', parts: [part], results: true });
+      }
+    }
+  }
+  return contents.filter(({ parts }) => parts.length > 0).map(({ role, parts }) => ({ role, parts }));
+}
+
+function encodeUserPart(part: UserPart): Json {
+  switch (part.type) {
+    case 'text':
+      return { text: part.text };
+    case 'audio':
+      return { inlineData: { mimeType: `audio/${part.format}`, data: part.data } };
+    case 'image':
+      return encodeSource(part.source, 'image/jpeg');
+    case 'file':
+      return 'fileId' in part.source
+        ? { fileData: { fileUri: part.source.fileId } }
+        : encodeSource(part.source, 'application/pdf');
+  }
+}
+
+/** `guess` is the type of a URL whose name does not tell. */
+function encodeSource(source: Source, guess: string): Json {
+  if ('data' in source) return { inlineData: { mimeType: source.mediaType, data: source.data } };
+  const ending = /\.(\w+)(?:[?#]|$)/.exec(source.url)?.[1]?.toLowerCase();
+  return { fileData: { mimeType: (ending && typesByEnding[ending]) ?? guess, fileUri: source.url } };
+}
+
+const typesByEnding: Record<string, string> = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  webp: 'image/webp',
+  gif: 'image/gif',
+  heic: 'image/heic',
+  pdf: 'application/pdf',
+  txt: 'text/plain',
+};
+
+/**
+ * A thought's signature rides on the part that follows it. Gemini 3 refuses a call without one; calls that another model
+ * made carry the value that Google documents for that case.
+ */
+function encodeAssistantParts(parts: AssistantPart[], model: string): Json[] {
+  const wire: Json[] = [];
+  let signature: string | undefined;
+  const signed = (own?: string) => {
+    const value = own ?? signature;
+    signature = undefined;
+    return value ? { thoughtSignature: value } : {};
+  };
+  let unsignedCall = needsSignatures(model);
+  for (const part of parts) {
+    switch (part.type) {
+      case 'reasoning':
+        if (part.origin !== 'gemini') break;
+        if (part.text) wire.push({ text: part.text, thought: true });
+        signature = part.signature ?? signature;
+        break;
+      case 'text':
+      case 'refusal':
+        wire.push({ text: part.text, ...signed() });
+        break;
+      case 'tool-call': {
+        const mark = signed(part.signature);
+        const needed = unsignedCall && !('thoughtSignature' in mark);
+        unsignedCall = false;
+        wire.push({
+          functionCall: { id: part.id, name: part.name, args: parseObject(part.arguments) ?? {} },
+          ...(needed ? { thoughtSignature: 'skip_thought_signature_validator' } : mark),
+        });
+      }
+    }
+  }
+  if (signature) wire.push({ text: '', thoughtSignature: signature });
+  return wire;
+}
+
+const needsSignatures = (model: string) => !/gemini-[12]\b/.test(model);
+
+function encodeToolResult(message: Extract<Message, { role: 'tool' }>, name: string): Json {
+  const text = message.parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
+  const media = message.parts.flatMap((part) => (part.type === 'text' ? [] : [encodeUserPart(part)]));
+  return {
+    functionResponse: {
+      id: message.toolCallId,
+      name,
+      response: message.isError ? { error: text } : { result: text },
+      ...(media.length > 0 && { parts: media }),
+    },
+  };
+}
+
+function encodeTool({ name, description, parameters }: Tool): Json {
+  return { name, ...(description && { description }), ...(parameters && { parametersJsonSchema: parameters }) };
+}
+
+function encodeToolChoice({ toolChoice, tools }: ChatRequest): JsonObject | undefined {
+  if (toolChoice === undefined || !tools?.length) return undefined;
+  const config = (mode: string, allowedFunctionNames?: string[]) => ({
+    functionCallingConfig: { mode, ...(allowedFunctionNames && { allowedFunctionNames }) },
+  });
+  if (toolChoice === 'none') return config('NONE');
+  if (toolChoice === 'auto') return config('AUTO');
+  if (toolChoice === 'required') return config('ANY');
+  if ('name' in toolChoice) return config('ANY', [toolChoice.name]);
+  // VALIDATED is the only mode besides ANY that takes a list of names; it may also answer in words.
+  return config(toolChoice.mode === 'required' ? 'ANY' : 'VALIDATED', toolChoice.allowed);
+}
+
+function encodeGenerationConfig(request: ChatRequest): JsonObject {
+  const { responseFormat: format } = request;
+  const thinkingConfig = encodeThinking(request);
+  const fields = {
+    maxOutputTokens: request.maxTokens,
+    temperature: request.temperature,
+    topP: request.topP,
+    topK: request.topK,
+    frequencyPenalty: request.frequencyPenalty,
+    presencePenalty: request.presencePenalty,
+    seed: request.seed,
+    stopSequences: request.stop,
+    responseLogprobs: request.logprobs,
+    logprobs: request.topLogprobs,
+    responseMimeType: format && format.type !== 'text' ? 'application/json' : undefined,
+    responseJsonSchema: format?.type === 'json-schema' ? format.schema : undefined,
+    thinkingConfig,
+  };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as JsonObject;
+}
+
+/** Gemini 2.5 counts thoughts in tokens, later models in levels. */
+function encodeThinking({ reasoning, model }: ChatRequest): JsonObject | undefined {
+  if (!reasoning) return undefined;
+  const { effort, budgetTokens } = reasoning;
+  const byTokens = /gemini-2\.5/.test(model);
+  if (budgetTokens !== undefined) return { thinkingBudget: budgetTokens, includeThoughts: budgetTokens !== 0 };
+  if (effort === undefined) return { includeThoughts: true };
+  if (!byTokens) return { thinkingLevel: levels[effort], includeThoughts: effort !== 'none' };
+  // 2.5 Pro cannot stop thinking: 128 is its least.
+  const budget = effort === 'none' && /2\.5-pro/.test(model) ? 128 : budgets[effort];
+  return { thinkingBudget: budget, includeThoughts: effort !== 'none' };
+}
+
+const levels: Record<ReasoningEffort, string> = {
+  none: 'minimal',
+  minimal: 'minimal',
+  low: 'low',
+  medium: 'medium',
+  high: 'high',
+  xhigh: 'high',
+};
+
+const budgets: Record<ReasoningEffort, number> = {
+  none: 0,
+  minimal: 512,
+  low: 1024,
+  medium: 8192,
+  high: 24_576,
+  xhigh: 24_576,
+};

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { ChatRequest, Message } from '../../core/chat.ts';
+import type { ViaductError } from '../../core/errors.ts';
+import { createStreamDecoder, decodeError, decodeResponse } from './decode-reply.ts';
+import { decodeRequest } from './decode-request.ts';
+import { encodeRequest } from './encode-request.ts';
+
+const words = fc.string({ minLength: 1, maxLength: 20 });
+const textPart = words.map((text) => ({ type: 'text' as const, text }));
+const image = fc.base64String({ minLength: 4 }).map((data) => ({
+  type: 'image' as const,
+  source: { data, mediaType: 'image/png' },
+}));
+const toolArguments = fc
+  .dictionary(fc.stringMatching(/^[a-z]{1,6}$/), fc.integer())
+  .map((value) => JSON.stringify(value));
+
+const turn = fc.tuple(
+  fc.array(fc.oneof(textPart, image), { minLength: 1, maxLength: 3 }),
+  words,
+  fc.option(
+    fc.record({ id: fc.uuid(), name: fc.stringMatching(/^[a-z]{1,8}$/), arguments: toolArguments, result: words }),
+  ),
+  fc.boolean(),
+);
+
+const messages = fc
+  .tuple(fc.option(textPart), fc.array(turn, { minLength: 1, maxLength: 3 }))
+  .map(([system, turns]) => [
+    ...(system ? [{ role: 'system', parts: [system] } as Message] : []),
+    ...turns.flatMap(([parts, answer, call, isError]): Message[] => [
+      { role: 'user', parts },
+      {
+        role: 'assistant',
+        parts: [
+          { type: 'reasoning', text: 'hm', origin: 'gemini' },
+          { type: 'text', text: answer },
+          ...(call
+            ? [
+                {
+                  type: 'tool-call' as const,
+                  id: call.id,
+                  name: call.name,
+                  arguments: call.arguments,
+                  signature: 'c2ln',
+                },
+              ]
+            : []),
+        ],
+      },
+      ...(call
+        ? [
+            {
+              role: 'tool' as const,
+              toolCallId: call.id,
+              parts: [{ type: 'text' as const, text: call.result }],
+              ...(isError && { isError: true }),
+            },
+          ]
+        : []),
+    ]),
+  ]);
+
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+
+const request = fc
+  .record({
+    messages,
+    maxTokens: optional(fc.nat()),
+    temperature: optional(fc.float({ min: 0, max: 2, noNaN: true })),
+    topK: optional(fc.nat()),
+    seed: optional(fc.nat()),
+    stop: optional(fc.array(words, { minLength: 1, maxLength: 4 })),
+    tools: fc.constant([{ name: 'f', description: 'does f', parameters: { type: 'object' } }]),
+    toolChoice: optional(
+      fc.constantFrom(
+        'none' as const,
+        'auto' as const,
+        'required' as const,
+        { name: 'f' },
+        { allowed: ['f'], mode: 'auto' as const },
+      ),
+    ),
+    responseFormat: optional(
+      fc.constantFrom(
+        { type: 'json' as const },
+        { type: 'json-schema' as const, name: 'response', schema: { type: 'object' } },
+      ),
+    ),
+    reasoning: optional(fc.constantFrom({ effort: 'low' as const }, { effort: 'high' as const }, { budgetTokens: 99 })),
+    extras: optional(fc.constant({ gemini: { tools: [{ googleSearch: {} }], safetySettings: [] } })),
+  })
+  .map(
+    (fields) =>
+      ({
+        model: 'gemini-3-pro',
+        stream: true,
+        ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
+      }) as ChatRequest,
+  );
+
+test('any request that Gemini can express comes back the same', () => {
+  fc.assert(
+    fc.property(request, (original) => {
+      const { model, stream } = original;
+      assert.deepEqual(decodeRequest(encodeRequest(original), { model, stream }), original);
+    }),
+  );
+});
+
+test('the results of one turn’s calls go back in one turn', () => {
+  const call = (id: string) => ({ type: 'tool-call' as const, id, name: `f${id}`, arguments: '{}' });
+  const result = (toolCallId: string): Message => ({ role: 'tool', toolCallId, parts: [{ type: 'text', text: 'ok' }] });
+  const { contents } = encodeRequest({
+    model: 'gemini-2.5-flash',
+    stream: false,
+    messages: [{ role: 'assistant', parts: [call('1'), call('2')] }, result('1'), result('2')],
+  });
+  assert.deepEqual(
+    (contents as { role: string; parts: unknown[] }[]).map(({ role, parts }) => [role, parts.length]),
+    [
+      ['model', 2],
+      ['user', 2],
+    ],
+  );
+});
+
+test('a stream’s usage is the last one, thoughts are part of the output', () => {
+  const decoder = createStreamDecoder();
+  const chunk = (text: string, usageMetadata: object, finishReason?: string) => ({
+    data: JSON.stringify({
+      responseId: 'r',
+      candidates: [{ content: { parts: [{ text }] }, finishReason }],
+      usageMetadata,
+    }),
+  });
+  decoder.push(chunk('Hel', { promptTokenCount: 5, candidatesTokenCount: 1 }));
+  decoder.push(chunk('lo', { promptTokenCount: 7, candidatesTokenCount: 2, thoughtsTokenCount: 40 }, 'STOP'));
+  assert.deepEqual(decoder.end(), [
+    { type: 'finish', reason: 'stop', rawReason: 'STOP', usage: { input: 7, output: 42, reasoning: 40 } },
+  ]);
+});
+
+test('a refused prompt is an error, a refused answer a finish reason', () => {
+  assert.throws(() => decodeResponse({ promptFeedback: { blockReason: 'SAFETY' } }), {
+    code: 'content_policy_violation',
+  });
+  const events = decodeResponse({ candidates: [{ finishReason: 'RECITATION' }] });
+  assert.deepEqual(
+    events.map((event) => (event.type === 'finish' ? event.reason : event.type)),
+    ['start', 'content-filter'],
+  );
+});
+
+test('errors: a rate limit keeps its delay, a bad key is the server’s fault', () => {
+  const body = (code: number, status: string, message: string, details: object[] = []) =>
+    JSON.stringify({ error: { code, status, message, details } });
+  const limited: ViaductError = decodeError(429, {}, body(429, 'RESOURCE_EXHAUSTED', 'Quota', [{ retryDelay: '34s' }]));
+  assert.deepEqual([limited.code, limited.retryAfter], ['provider_rate_limited', 34]);
+  const key = decodeError(400, {}, body(400, 'INVALID_ARGUMENT', 'API key not valid. Please pass a valid API key.'));
+  assert.equal(key.code, 'provider_account');
+  const long = decodeError(
+    400,
+    {},
+    body(400, 'INVALID_ARGUMENT', 'The input token count (9) exceeds the maximum number of tokens allowed (8).'),
+  );
+  assert.equal(long.code, 'context_length_exceeded');
+});
