@@ -3,6 +3,7 @@
  * randomness. decode = wire → core, encode = core → wire. Source: https://platform.openai.com/docs/api-reference/chat (read 2026-08)
  */
 export { createStreamDecoder, decodeResponse, decodeUsage } from './openai-chat/decode-reply.ts';
+export { decodeRequest } from './openai-chat/decode-request.ts';
 export {
   createStreamEncoder,
   encodeResponse,
@@ -12,5 +13,6 @@ export {
   type StreamContext,
   type StreamEncoder,
 } from './openai-chat/encode-reply.ts';
+export { type ChatDialect, encodeRequest } from './openai-chat/encode-request.ts';
 export { createRelayScanner } from './openai-chat/relay-scanner.ts';
 export { decodeError, decodeErrorBody, encodeError } from './openai-error.ts';
