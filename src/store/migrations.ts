@@ -7,7 +7,9 @@
  */
 import type { Migration } from 'kysely/migration';
 import { boundary } from './migrations/0001-boundary.ts';
+import { responses } from './migrations/0002-responses.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-boundary': boundary,
+  '0002-responses': responses,
 };

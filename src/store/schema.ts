@@ -8,8 +8,10 @@
 import type { AuditTables } from './audit.ts';
 import type { BudgetTables } from './budgets.ts';
 import type { ContentTables } from './contents.ts';
+import type { ConversationTables } from './conversations.ts';
 import type { KeyTables } from './keys.ts';
 import type { LedgerTables } from './ledger.ts';
+import type { ResponseTables } from './responses.ts';
 import type { RevisionTables } from './revision.ts';
 import type { SessionTables } from './sessions.ts';
 import type { TeamTables } from './teams.ts';
@@ -21,4 +23,6 @@ export type Database = RevisionTables &
   LedgerTables &
   ContentTables &
   SessionTables &
-  AuditTables;
+  AuditTables &
+  ResponseTables &
+  ConversationTables;
