@@ -1,0 +1,22 @@
+import { createStreamEncoder, encodeResponse, encodeStreamError } from '../../protocols/anthropic-messages.ts';
+import { type StreamDialect, sendChat, streamChat } from '../chat-answer.ts';
+import type { Endpoint } from '../define.ts';
+import { callOf } from './call.ts';
+
+const dialect: StreamDialect = {
+  contentType: 'text/event-stream; charset=utf-8',
+  keepAlive: 'event: ping\ndata: {"type":"ping"}\n\n',
+  createEncoder: createStreamEncoder,
+  encodeError: encodeStreamError,
+};
+
+/** POST /v1/messages — https://docs.anthropic.com/en/api/messages */
+export const messages: Endpoint = {
+  method: 'POST',
+  path: '/v1/messages',
+  async handle(exchange) {
+    const call = callOf(exchange, { counting: false });
+    if (call.stream) return streamChat(exchange, call, dialect);
+    return sendChat(exchange, call, encodeResponse);
+  },
+};
