@@ -288,14 +288,9 @@ export function responseStore(db: Kysely<Database>) {
       return db.selectFrom('responses').select(['id', 'owner']).where('lease_until', '<', before).execute();
     },
 
-    /** How many were created before this time and are gone now. */
-    async removeOlderThan(time: number): Promise<number> {
-      const { numDeletedRows } = await db
-        .deleteFrom('responses')
-        .where('created_at', '<', time)
-        .where('lease_until', 'is', null)
-        .executeTakeFirst();
-      return Number(numDeletedRows);
+    /** Responses created before this time go, with their items and events. */
+    async removeOlderThan(time: number): Promise<void> {
+      await db.deleteFrom('responses').where('created_at', '<', time).where('lease_until', 'is', null).execute();
     },
   };
 }
