@@ -7,6 +7,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { ViaductError } from '../core/errors.ts';
+import { diskError } from './disk.ts';
 import { readLayers } from './layers.ts';
 import { blobsOf, type Digest, isDigest, type Manifest, mediaTypes, parseConfig, parseManifest } from './manifest.ts';
 import type { ResolvedModel, StoredModel } from './model.ts';
@@ -352,19 +353,6 @@ const stampOf = ({ mtimeMs, size }: { mtimeMs: number; size: number }) => `${mti
 /** `sha256:…` of some bytes. */
 export const digestOf = (bytes: Buffer | string): Digest =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-
-/** What writing to the store failed with, for the client to read. */
-export function diskError(cause: unknown, path: string): ViaductError {
-  if (cause instanceof ViaductError) return cause;
-  const code = (cause as NodeJS.ErrnoException)?.code ?? '';
-  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code))
-    return new ViaductError('disk_full', `The disk of ${dirname(path)} is full. Free some space and try again.`, {
-      cause,
-    });
-  if (['EACCES', 'EPERM', 'EROFS'].includes(code))
-    return new ViaductError('permission_denied', `The folder ${dirname(path)} cannot be written to.`, { cause });
-  return new ViaductError('internal_error', `Writing ${path} failed (${code || String(cause)}).`, { cause });
-}
 
 const fileSize = (path: string) =>
   stat(path).then(
