@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EventStreamCodec } from '@smithy/eventstream-codec';
+import fc from 'fast-check';
+import type { ChatRequest, Message } from '../../core/chat.ts';
+import { createFolder } from '../../core/collect.ts';
+import { createEventStreamParser } from '../../lib/aws-event-stream.ts';
+import { createStreamDecoder, decodeError, decodeResponse } from './decode-reply.ts';
+import { decodeRequest } from './decode-request.ts';
+import { encodeRequest } from './encode-request.ts';
+
+const words = fc.stringMatching(/^[a-z]{1,12}$/);
+const text = words.map((text) => ({ type: 'text' as const, text }));
+const cached = words.map((text) => ({ type: 'text' as const, text, cache: {} }));
+const image = fc
+  .base64String({ minLength: 4 })
+  .map((data) => ({ type: 'image' as const, source: { data, mediaType: 'image/png' } }));
+const call = fc.record({ id: fc.uuid(), name: words, result: words, isError: fc.boolean() });
+
+const messages = fc
+  .tuple(
+    fc.option(text),
+    fc.array(fc.oneof(text, cached, image), { minLength: 1, maxLength: 3 }),
+    words,
+    fc.option(call),
+  )
+  .map(([system, parts, answer, used]): Message[] => [
+    ...(system ? [{ role: 'system', parts: [system] } as Message] : []),
+    { role: 'user', parts },
+    {
+      role: 'assistant',
+      parts: [
+        { type: 'reasoning', text: 'hm', signature: 'c2ln', origin: 'bedrock-converse' },
+        { type: 'text', text: answer },
+        ...(used ? [{ type: 'tool-call' as const, id: used.id, name: used.name, arguments: '{"a":1}' }] : []),
+      ],
+    },
+    ...(used
+      ? [
+          {
+            role: 'tool' as const,
+            toolCallId: used.id,
+            parts: [{ type: 'text' as const, text: used.result }],
+            ...(used.isError && { isError: true }),
+          },
+        ]
+      : []),
+  ]);
+
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+const request = fc
+  .record({
+    messages,
+    maxTokens: optional(fc.integer({ min: 2000 })),
+    temperature: optional(fc.float({ min: 0, max: 1, noNaN: true })),
+    topP: optional(fc.float({ min: 0, max: 1, noNaN: true })),
+    topK: optional(fc.nat()),
+    stop: optional(fc.array(words, { minLength: 1, maxLength: 4 })),
+    tools: fc.constant([{ name: 'f', description: 'does f', parameters: { type: 'object' }, strict: true, cache: {} }]),
+    toolChoice: optional(fc.constantFrom('auto' as const, 'required' as const, { name: 'f' })),
+    responseFormat: optional(fc.constant({ type: 'json-schema' as const, name: 'answer', schema: { type: 'object' } })),
+    reasoning: optional(fc.constant({ budgetTokens: 1024 })),
+    extras: optional(fc.constant({ 'bedrock-converse': { guardrailConfig: { guardrailIdentifier: 'g' } } })),
+  })
+  .map(
+    (fields) =>
+      ({
+        model: 'anthropic.claude-sonnet-4',
+        stream: false,
+        ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
+      }) as ChatRequest,
+  );
+
+test('any request that Converse can express comes back the same', () => {
+  fc.assert(
+    fc.property(request, (original) => {
+      const { model, stream } = original;
+      assert.deepEqual(decodeRequest(encodeRequest(original), { model, stream }), original);
+    }),
+  );
+});
+
+const codec = new EventStreamCodec(
+  (bytes) => Buffer.from(bytes as Uint8Array).toString(),
+  (text) => Buffer.from(text),
+);
+const frame = (type: string, body: object, kind = 'event') =>
+  Buffer.from(
+    codec.encode({
+      headers: { [`:${kind}-type`]: { type: 'string', value: type } },
+      body: Buffer.from(JSON.stringify(body)),
+    }),
+  );
+
+const stream = [
+  frame('messageStart', { role: 'assistant' }),
+  frame('contentBlockDelta', { contentBlockIndex: 0, delta: { reasoningContent: { text: 'Hm.' } } }),
+  frame('contentBlockDelta', { contentBlockIndex: 0, delta: { reasoningContent: { signature: 'c2ln' } } }),
+  frame('contentBlockStop', { contentBlockIndex: 0 }),
+  frame('contentBlockDelta', { contentBlockIndex: 1, delta: { text: 'Grüße' } }),
+  frame('contentBlockStart', { contentBlockIndex: 2, start: { toolUse: { toolUseId: 't1', name: 'f' } } }),
+  frame('contentBlockDelta', { contentBlockIndex: 2, delta: { toolUse: { input: '{"a":' } } }),
+  frame('contentBlockDelta', { contentBlockIndex: 2, delta: { toolUse: { input: '1}' } } }),
+  frame('messageStop', { stopReason: 'tool_use' }),
+  frame('metadata', { usage: { inputTokens: 5, outputTokens: 7, cacheReadInputTokens: 100 } }),
+];
+
+test('a stream decodes the same wherever the network cuts it', () => {
+  const bytes = Buffer.concat(stream);
+  const read = (size: number) => {
+    const parser = createEventStreamParser();
+    const decoder = createStreamDecoder();
+    const folder = createFolder();
+    for (let from = 0; from < bytes.length; from += size)
+      for (const message of parser.push(bytes.subarray(from, from + size)))
+        for (const event of decoder.push(message)) folder.push(event);
+    for (const event of decoder.end()) folder.push(event);
+    return folder.result();
+  };
+  const whole = read(bytes.length);
+  assert.deepEqual(whole.parts, [
+    { type: 'reasoning', text: 'Hm.', signature: 'c2ln' },
+    { type: 'text', text: 'Grüße' },
+    { type: 'tool-call', id: 't1', name: 'f', arguments: '{"a":1}' },
+  ]);
+  assert.deepEqual(whole.finish, {
+    type: 'finish',
+    reason: 'tool-calls',
+    rawReason: 'tool_use',
+    usage: { input: 105, output: 7, cacheRead: 100 },
+  });
+  for (const size of [1, 7, 100]) assert.deepEqual(read(size), whole);
+});
+
+test('an exception frame in mid-stream is an error', () => {
+  const parser = createEventStreamParser();
+  const decoder = createStreamDecoder();
+  const [message] = parser.push(frame('throttlingException', { message: 'slow down' }, 'exception'));
+  assert.throws(() => message && decoder.push(message), { code: 'provider_rate_limited' });
+});
+
+test('a whole reply', () => {
+  const events = decodeResponse({
+    output: { message: { role: 'assistant', content: [{ text: 'Hello' }] } },
+    stopReason: 'end_turn',
+    usage: { inputTokens: 1, outputTokens: 2, cacheWriteInputTokens: 3 },
+  });
+  assert.deepEqual(events.slice(1), [
+    { type: 'text', text: 'Hello' },
+    { type: 'finish', reason: 'stop', rawReason: 'end_turn', usage: { input: 4, output: 2, cacheWrite: 3 } },
+  ]);
+});
+
+test('errors are told by the exception’s name, then by the status', () => {
+  const code = (status: number, type: string | undefined, message: string) =>
+    decodeError(status, type ? { 'x-amzn-errortype': type } : {}, JSON.stringify({ message })).code;
+  assert.equal(code(429, 'ThrottlingException:http://x', 'Too many requests'), 'provider_rate_limited');
+  assert.equal(code(400, 'ValidationException', 'Input is too long for requested model.'), 'context_length_exceeded');
+  assert.equal(code(400, undefined, 'The provided model identifier is invalid.'), 'model_not_found');
+  assert.equal(code(403, 'UnrecognizedClientException', 'The security token is invalid.'), 'provider_account');
+  assert.equal(code(424, undefined, 'boom'), 'provider_unavailable');
+});

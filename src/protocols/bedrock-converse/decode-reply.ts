@@ -1,0 +1,187 @@
+/**
+ * What Bedrock's Converse answers → core events: whole replies, streams and errors. Pure.
+ * Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html (read 2026-11)
+ */
+import type { ChatEvent, FinishReason } from '../../core/chat.ts';
+import { type ErrorCode, ViaductError } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/json.ts';
+import type { Usage } from '../../core/usage.ts';
+import type { SseMessage } from '../../lib/sse.ts';
+import { count, list, object, parseObject, text } from '../read.ts';
+
+/** A whole reply → events. Converse gives answers neither an id nor the model's name. */
+export function decodeResponse(body: JsonObject): ChatEvent[] {
+  let calls = 0;
+  const events: ChatEvent[] = [start];
+  for (const block of list(object(object(body['output'])['message'])['content']).map(object)) {
+    const { reasoningText, redactedContent } = object(block['reasoningContent']);
+    const use = object(block['toolUse']);
+    if (typeof block['text'] === 'string') events.push({ type: 'text', text: block['text'] });
+    else if (reasoningText) {
+      const { text: thought, signature } = object(reasoningText);
+      events.push({ type: 'reasoning', text: text(thought) }, reasoningEnd(text(signature)));
+    } else if (redactedContent) events.push({ type: 'reasoning-end', redacted: text(redactedContent) });
+    else if (isClientTool(use)) {
+      const index = calls++;
+      events.push(
+        { type: 'tool-call', index, id: text(use['toolUseId']), name: text(use['name']) },
+        { type: 'tool-input', index, json: JSON.stringify(use['input'] ?? {}) },
+      );
+    }
+  }
+  events.push(finish(text(body['stopReason']), decodeUsage(object(body['usage'])), calls > 0));
+  return events;
+}
+
+const start: ChatEvent = { type: 'start', id: '', model: '' };
+const reasoningEnd = (signature: string): ChatEvent => ({
+  type: 'reasoning-end',
+  ...(signature && { signature }),
+});
+/** Tools that Bedrock runs itself say so in `type`; their steps are not calls for the client. */
+const isClientTool = (use: JsonObject) => use['toolUseId'] !== undefined && use['type'] !== 'server_tool_use';
+
+/** A stream's messages (`event` is the frame's type) → events. Throws what an exception frame says. */
+export function createStreamDecoder() {
+  /** Content block → index of its call among the calls. */
+  const calls = new Map<number, number>();
+  let thinking = false;
+  let signature = '';
+  let stopReason = '';
+  let usage: Usage = { input: 0, output: 0 };
+
+  const endThought = (): ChatEvent[] => {
+    if (!thinking) return [];
+    const end = reasoningEnd(signature);
+    thinking = false;
+    signature = '';
+    return [end];
+  };
+
+  const decodeDelta = ({ contentBlockIndex, delta }: JsonObject): ChatEvent[] => {
+    const { text: said, toolUse, reasoningContent } = object(delta);
+    if (typeof said === 'string') return said ? [{ type: 'text', text: said }] : [];
+    if (toolUse) {
+      const index = calls.get(count(contentBlockIndex));
+      return index === undefined ? [] : [{ type: 'tool-input', index, json: text(object(toolUse)['input']) }];
+    }
+    const { text: thought, signature: sign, redactedContent } = object(reasoningContent);
+    if (redactedContent) return [{ type: 'reasoning-end', redacted: text(redactedContent) }];
+    if (reasoningContent) thinking = true;
+    signature += text(sign);
+    return typeof thought === 'string' && thought ? [{ type: 'reasoning', text: thought }] : [];
+  };
+
+  return {
+    push({ event, data }: SseMessage): ChatEvent[] {
+      const body = parseObject(data) ?? {};
+      switch (event) {
+        case 'messageStart':
+          return [start];
+        case 'contentBlockStart': {
+          const use = object(object(body['start'])['toolUse']);
+          if (!isClientTool(use)) return [];
+          const index = calls.size;
+          calls.set(count(body['contentBlockIndex']), index);
+          return [{ type: 'tool-call', index, id: text(use['toolUseId']), name: text(use['name']) }];
+        }
+        case 'contentBlockDelta':
+          return decodeDelta(body);
+        case 'contentBlockStop':
+          return endThought();
+        case 'messageStop':
+          stopReason = text(body['stopReason']);
+          return [];
+        case 'metadata':
+          usage = decodeUsage(object(body['usage']));
+          return [];
+        default:
+          if (event?.endsWith('Exception')) throw decodeException(event, text(body['message']));
+          return [];
+      }
+    },
+    end: (): ChatEvent[] => (stopReason ? [finish(stopReason, usage, calls.size > 0)] : []),
+  };
+}
+
+const finishReasons: Record<string, FinishReason> = {
+  end_turn: 'stop',
+  stop_sequence: 'stop',
+  max_tokens: 'length',
+  model_context_window_exceeded: 'length',
+  tool_use: 'tool-calls',
+  guardrail_intervened: 'content-filter',
+  content_filtered: 'content-filter',
+  malformed_model_output: 'error',
+  malformed_tool_use: 'error',
+};
+
+function finish(word: string, usage: Usage, called: boolean): ChatEvent {
+  const reason = finishReasons[word] ?? 'stop';
+  return { type: 'finish', reason: reason === 'tool-calls' && !called ? 'stop' : reason, rawReason: word, usage };
+}
+
+/** Bedrock counts cached tokens beside `inputTokens`; our `input` is the total. */
+function decodeUsage(wire: JsonObject): Usage {
+  const cacheRead = count(wire['cacheReadInputTokens'] ?? wire['cacheReadInputTokenCount']);
+  const cacheWrite = count(wire['cacheWriteInputTokens'] ?? wire['cacheWriteInputTokenCount']);
+  return {
+    input: count(wire['inputTokens']) + cacheRead + cacheWrite,
+    output: count(wire['outputTokens']),
+    ...(cacheRead > 0 && { cacheRead }),
+    ...(cacheWrite > 0 && { cacheWrite }),
+  };
+}
+
+/** A failed reply → our error. The exception's name is in a header, the reason in the body. */
+export function decodeError(
+  status: number,
+  headers: Record<string, string | string[] | undefined>,
+  bodyText: string,
+): ViaductError {
+  const body = parseObject(bodyText) ?? {};
+  const named = text(headers['x-amzn-errortype'] as string | undefined) || text(body['__type']);
+  const name = named.split(/[:#]/).find((word) => word.endsWith('Exception')) ?? '';
+  return decodeException(name || (exceptionsByStatus[status] ?? ''), text(body['message'] ?? body['Message']));
+}
+
+const exceptionsByStatus: Record<number, string> = {
+  400: 'ValidationException',
+  403: 'AccessDeniedException',
+  404: 'ResourceNotFoundException',
+  408: 'ModelTimeoutException',
+  424: 'ModelErrorException',
+  429: 'ThrottlingException',
+  503: 'ServiceUnavailableException',
+};
+
+const exceptions: Record<string, [ErrorCode, string]> = {
+  throttling: ['provider_rate_limited', 'Bedrock is limiting the rate of requests; try again later.'],
+  servicequotaexceeded: ['provider_rate_limited', 'A quota of the Bedrock account is used up; try again later.'],
+  serviceunavailable: ['provider_overloaded', 'Bedrock is overloaded; try again later.'],
+  modelnotready: ['provider_overloaded', 'The model is not ready at Bedrock; try again later.'],
+  modeltimeout: ['provider_timeout', 'The model took too long to answer.'],
+  modelstreamerror: ['provider_unavailable', 'The model failed in the middle of its answer.'],
+  modelerror: ['provider_unavailable', 'The model failed.'],
+  internalserver: ['provider_unavailable', 'Bedrock failed.'],
+  accessdenied: ['provider_account', 'Bedrock refused this server’s credentials; its administrator has to mend that.'],
+  unrecognizedclient: [
+    'provider_account',
+    'Bedrock refused this server’s credentials; its administrator has to mend that.',
+  ],
+  expiredtoken: ['provider_account', 'Bedrock refused this server’s credentials; its administrator has to mend that.'],
+};
+
+function decodeException(name: string, message: string): ViaductError {
+  const known = exceptions[name.replace(/Exception$/, '').toLowerCase()];
+  if (known) return new ViaductError(...known);
+  if (/too many (input )?tokens|too long|context (length|window)|maximum context|exceeds the maximum/i.test(message))
+    return new ViaductError('context_length_exceeded', message);
+  if (
+    /model identifier is invalid|could not resolve the foundation model|model.*not found/i.test(message) ||
+    /^ResourceNotFound/.test(name)
+  )
+    return new ViaductError('model_not_found', message || 'Bedrock does not have this model.', { param: 'model' });
+  if (/^Validation/.test(name)) return new ViaductError('provider_rejected', message || 'Bedrock refused the request.');
+  return new ViaductError('provider_unavailable', 'Bedrock failed.');
+}
