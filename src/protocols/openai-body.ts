@@ -38,7 +38,6 @@ function deepest(issue: Issue, path: readonly PropertyKey[]): { issue: Issue; pa
 
 function describe(issue: Issue, param: string): string {
   const field = param ? `'${param}'` : 'the body';
-  if (issue.code === 'custom') return issue.message;
   if ('input' in issue && issue.input === undefined && issue.code !== 'unrecognized_keys')
     return `Missing required parameter: ${field}.`;
   switch (issue.code) {
@@ -55,6 +54,8 @@ function describe(issue: Issue, param: string): string {
       return issue.origin === 'number' || issue.origin === 'int'
         ? `Invalid value for ${field}: ${short(issue.input)} is above the maximum of ${issue.maximum}.`
         : `Invalid ${field}: too long, the maximum is ${issue.maximum}.`;
+    case 'custom':
+      return `Invalid value for ${field}: ${issue.message}.`;
     default:
       return `Invalid value for ${field}.`;
   }

@@ -90,22 +90,37 @@ function classify(status: number, wire: WireError, retryAfter: number | undefine
   }
 }
 
+/** Statuses that mean one thing whatever the text says. */
+const statusCodes: Record<number, ErrorCode> = {
+  408: 'provider_timeout',
+  413: 'payload_too_large',
+  503: 'provider_overloaded',
+  504: 'provider_timeout',
+  524: 'provider_timeout',
+  529: 'provider_overloaded',
+};
+
 function codeOf(status: number, wire: WireError): ErrorCode {
   const words = `${wire.type} ${wire.code}`.toLowerCase();
-  if (status === 401 || status === 402 || status === 403)
-    return /content_filter|content_policy|moderation/.test(words) ? 'content_policy_violation' : 'provider_account';
-  if (status === 429) {
-    if (/insufficient_quota|billing/.test(words)) return 'provider_account';
-    return words.includes('overloaded') ? 'provider_overloaded' : 'provider_rate_limited';
+  switch (status) {
+    case 401:
+    case 402:
+    case 403:
+      return /content_filter|content_policy|moderation/.test(words) ? 'content_policy_violation' : 'provider_account';
+    case 404:
+    case 410:
+      return /model/i.test(`${words} ${wire.message}`) ? 'model_not_found' : 'provider_unavailable';
+    case 429:
+      if (/insufficient_quota|billing/.test(words)) return 'provider_account';
+      return words.includes('overloaded') ? 'provider_overloaded' : 'provider_rate_limited';
+    case 400:
+    case 413:
+    case 422:
+    case 500: // llama.cpp of some versions
+      if (isContextOverflow(wire)) return 'context_length_exceeded';
   }
-  if (status === 408 || status === 504 || status === 524) return 'provider_timeout';
-  if (status === 503 || status === 529) return 'provider_overloaded';
-  if (status === 404 || status === 410)
-    return /model/i.test(`${words} ${wire.message}`) ? 'model_not_found' : 'provider_unavailable';
-  if (isContextOverflow(wire)) return 'context_length_exceeded';
-  if (status === 413) return 'payload_too_large';
   if (status === 400 || status === 422) return clientCode(words, wire.message);
-  return 'provider_unavailable';
+  return statusCodes[status] ?? 'provider_unavailable';
 }
 
 function clientCode(words: string, message: string): ErrorCode {

@@ -74,7 +74,7 @@ const wireRequest = z.object({
   top_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: penalty,
   presence_penalty: penalty,
-  seed: z.number().refine(Number.isInteger, { error: "Invalid type for 'seed': expected an integer." }).nullish(),
+  seed: z.number().refine(Number.isInteger, { error: 'must be an integer' }).nullish(),
   stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.number().int().min(0).max(20).nullish(),

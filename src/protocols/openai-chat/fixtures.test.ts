@@ -15,7 +15,8 @@ import {
   decodeResponse,
 } from '../openai-chat.ts';
 
-type Wire = any; // biome-ignore lint/suspicious/noExplicitAny: the naive reading takes the wire as it is
+// biome-ignore lint/suspicious/noExplicitAny: the naive reading takes the wire as it is
+type Wire = any;
 type Recording = { name: string; status: number; headers: Record<string, string>; body: string };
 
 const committed = join(import.meta.dirname, '__fixtures__');
@@ -67,6 +68,13 @@ const jsonLines = (body: string): Wire[] =>
     .filter((line) => line.startsWith('data:') && !line.includes('[DONE]'))
     .map((line) => JSON.parse(line.slice(5)));
 
+function addCall(calls: Record<string, [string, string]>, key: number, { name, arguments: given }: Wire) {
+  const entry = calls[key] ?? ['', ''];
+  calls[key] = entry;
+  entry[0] ||= name ?? '';
+  entry[1] += typeof given === 'string' ? given : JSON.stringify(given ?? {}).replace('{}', '');
+}
+
 function naive(body: string): Reading {
   const chunks: Wire[] = /^\s*\{/.test(body) ? [JSON.parse(body)] : jsonLines(body);
   const reading: Reading = { text: '', refusal: '', reasoning: '', calls: [], usage: [0, 0], finish: '' };
@@ -84,17 +92,9 @@ function naive(body: string): Reading {
     reading.refusal += delta.refusal ?? '';
     const details = (delta.reasoning_details ?? []).map((detail: Wire) => detail.text ?? detail.summary ?? '').join('');
     reading.reasoning += delta.reasoning_content || delta.reasoning || details;
-    for (const [at, call] of [delta.tool_calls ?? []].flat().entries()) {
-      const entry = (calls[choice.message ? at : (call.index ?? at)] ??= ['', '']);
-      entry[0] ||= call.function.name ?? '';
-      const given = call.function.arguments ?? '';
-      entry[1] += typeof given === 'string' ? given : JSON.stringify(given);
-    }
-    if (delta.function_call) {
-      const entry = (calls[0] ??= ['', '']);
-      entry[0] ||= delta.function_call.name ?? '';
-      entry[1] += delta.function_call.arguments ?? '';
-    }
+    const parts = [delta.tool_calls ?? []].flat();
+    if (delta.function_call) parts.push({ index: 0, function: delta.function_call });
+    for (const [at, call] of parts.entries()) addCall(calls, choice.message ? at : (call.index ?? at), call.function);
     reading.finish = choice.finish_reason ?? reading.finish;
   }
   reading.calls = Object.values(calls).map((call) => call.join(' '));
