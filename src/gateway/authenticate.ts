@@ -48,7 +48,8 @@ export function createAuthenticate(deps: AuthenticateDeps): Authenticate {
   };
 }
 
-const missingKey = 'This server needs an API key: send it as "Authorization: Bearer vd-…". Make one with: viaduct keys create NAME';
+const missingKey =
+  'This server needs an API key: send it as "Authorization: Bearer vd-…". Make one with: viaduct keys create NAME';
 const wrongKey = 'The API key is not one of this server. Make one with: viaduct keys create NAME';
 
 const same = (one: string, other: string) =>

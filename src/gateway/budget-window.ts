@@ -2,7 +2,10 @@
 import type { BudgetPeriod } from '../store/budgets.ts';
 import { dayMs, dayOf } from '../store/ledger.ts';
 
-export type Window = { /** Milliseconds since 1970. */ start: number; /** Not part of it; Infinity for `forever`. */ end: number };
+export type Window = {
+  /** Milliseconds since 1970. */ start: number /** Not part of it; Infinity for `forever`. */;
+  end: number;
+};
 
 export function windowAt(period: BudgetPeriod, now: number): Window {
   const day = dayOf(now);

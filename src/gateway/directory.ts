@@ -3,9 +3,9 @@
  * another instance made within `pollMs`.
  */
 import ipaddr from 'ipaddr.js';
-import type { Store } from '../store/open.ts';
 import { type Budget, budgetStore } from '../store/budgets.ts';
 import { type HashedKey, keyStore } from '../store/keys.ts';
+import type { Store } from '../store/open.ts';
 import type { Limits } from '../store/policy.ts';
 import { currentRevision } from '../store/revision.ts';
 import { type Team, teamStore } from '../store/teams.ts';

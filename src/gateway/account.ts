@@ -1,0 +1,165 @@
+/** The ledger's pen: every attempt into the write-ahead file at once, and in batches into the database. */
+
+import { type LedgerRow, ledgerStore } from '../store/ledger.ts';
+import type { Store } from '../store/open.ts';
+import { nano } from './admit.ts';
+import type { Counters } from './counters.ts';
+import type { Directory } from './directory.ts';
+import type { Account, LedgerEntry } from './gateway.ts';
+import { leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
+
+const batchMs = 250;
+const retryMs = 2000;
+/** Rows in memory while the database is away; beyond that they are read from the files when it is back. */
+const maxWaiting = 20_000;
+
+export type Ledger = {
+  /** Everything accounted so far into the database. Throws when the database fails. */
+  flush(): Promise<void>;
+  /**
+   * Run `read` while the database has exactly what was accounted before, then call `use` with its result and the rows that
+   * were accounted since, before any further row is.
+   */
+  readExactly<T>(read: () => Promise<T>, use: (value: T, since: readonly LedgerRow[]) => void): Promise<void>;
+  append(row: LedgerRow): void;
+  /** Flushes. What cannot be flushed stays in its file for the next start. */
+  close(): Promise<void>;
+};
+
+/**
+ * Reads what a killed program left before it resolves, so that budgets begin with the whole truth.
+ * `failed` hears of a database or a disk that fails; entries are kept meanwhile.
+ */
+export async function openLedger(db: Store, folder: string, failed: (error: unknown) => void): Promise<Ledger> {
+  const store = ledgerStore(db);
+  const file = openLedgerFile(folder);
+  let waiting: LedgerRow[] = [];
+  let overflowed = false;
+  let written: string[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  /** Batches and exact reads, one after another. */
+  let last: Promise<unknown> = Promise.resolve();
+
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = last.then(work);
+    last = turn.catch(() => {});
+    return turn;
+  };
+
+  const writeBatch = async () => {
+    if (waiting.length === 0 && !overflowed) return;
+    const rows = waiting;
+    waiting = [];
+    written.push(...file.rotate());
+    try {
+      await store.append(rows);
+      if (overflowed) {
+        overflowed = false;
+        for (const path of written) await store.append(readLedgerFile(path));
+      }
+      file.forget(written);
+      written = [];
+    } catch (error) {
+      waiting = rows.concat(waiting);
+      shorten();
+      throw error;
+    }
+  };
+
+  const shorten = () => {
+    if (waiting.length <= maxWaiting) return;
+    waiting = [];
+    overflowed = true;
+  };
+
+  const schedule = (ms: number) => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      inTurn(writeBatch).catch((error) => {
+        failed(error);
+        schedule(retryMs);
+      });
+    }, ms);
+    timer.unref();
+  };
+
+  for (const { path, alive } of leftFiles(folder)) {
+    await store.append(readLedgerFile(path));
+    if (!alive) file.forget([path]);
+  }
+
+  return {
+    append(row) {
+      try {
+        file.append(row);
+      } catch (error) {
+        // No room on the disk: the row is in memory and goes to the database as ever.
+        failed(error);
+      }
+      waiting.push(row);
+      shorten();
+      schedule(batchMs);
+    },
+    flush: () => inTurn(writeBatch),
+    readExactly: (read, use) =>
+      inTurn(async () => {
+        await writeBatch();
+        use(await read(), waiting);
+      }),
+    async close() {
+      clearTimeout(timer);
+      try {
+        await inTurn(writeBatch);
+      } finally {
+        file.close();
+      }
+    },
+  };
+}
+
+/** Entry → row, into the ledger and onto the budgets of whoever asked. */
+export function createAccount(deps: { ledger: Ledger; directory: Directory; counters: Counters }): Account {
+  const { ledger, directory, counters } = deps;
+  return (entry) => {
+    const metadata = entry.keyId ? directory.subject(entry.keyId)?.key.metadata : undefined;
+    const row = toRow(entry, metadata);
+    ledger.append(row);
+    if (!entry.shadow && row.cost_nano)
+      counters.spend(directory.budgets(row.key_id, row.team_id), row.cost_nano, row.started_at);
+  };
+}
+
+function toRow(entry: LedgerEntry, metadata: Record<string, string> | undefined): LedgerRow {
+  const { usage } = entry;
+  return {
+    id: entry.id,
+    request_id: entry.requestId,
+    attempt: entry.attempt,
+    shadow: entry.shadow ? 1 : 0,
+    key_id: entry.keyId ?? '',
+    team_id: entry.teamId ?? '',
+    endpoint: entry.endpoint,
+    model: entry.model,
+    provider: entry.provider,
+    target: entry.targetModel,
+    input_tokens: usage.input,
+    output_tokens: usage.output,
+    cache_read_tokens: usage.cacheRead ?? 0,
+    cache_write_tokens: usage.cacheWrite ?? 0,
+    reasoning_tokens: usage.reasoning ?? 0,
+    image_tokens: usage.image ?? 0,
+    cost_nano: entry.cost === undefined ? null : Math.round(entry.cost * nano),
+    status: entry.status,
+    cause: entry.cause ?? null,
+    started_at: Math.floor(entry.startedAt),
+    first_token_ms: entry.firstTokenMs === undefined ? null : Math.round(entry.firstTokenMs),
+    total_ms: Math.round(entry.totalMs),
+    queue_ms: Math.round(entry.queueMs ?? 0),
+    load_ms: Math.round(entry.loadMs ?? 0),
+    digest: entry.digest ?? null,
+    stream: entry.stream ? 1 : 0,
+    estimated: entry.estimated ? 1 : 0,
+    tags: entry.tags.length === 0 ? '[]' : JSON.stringify(entry.tags),
+    metadata: metadata ? JSON.stringify(metadata) : '{}',
+  };
+}

@@ -1,0 +1,117 @@
+/** What a call costs: hosted models from the public price list, or from the configuration; local ones what the machine costs. */
+import { calcPrice } from '@pydantic/genai-prices';
+import type { Usage } from '../core/usage.ts';
+import { priceListName } from './catalog.ts';
+import type { Price, PricedTarget, Prices } from './gateway.ts';
+
+/** USD per million tokens, from the configuration. */
+export type PriceOverride = { input: number; output: number; cacheRead?: number; cacheWrite?: number };
+
+export type Machine = {
+  /** Drawn while a model answers. */
+  watts: number;
+  pricePerKwh: number;
+  hardwarePrice: number;
+  /** Hours of use after which the hardware is worth nothing. */
+  lifetimeHours: number;
+};
+
+export type PricesDeps = {
+  /** By `provider/model`, and `provider/*` for all others of a provider. */
+  overrides: Record<string, PriceOverride>;
+  machine: Machine;
+  now: () => number;
+};
+
+/** Prices change by the hour of the day at some: how long one is believed. */
+const believedMs = 600_000;
+const maxRemembered = 5000;
+
+/** Per million tokens; above `from` input tokens another price holds for the whole request. */
+type Rate = { base: number; tiers: { start: number; price: number }[] };
+type Rates = { input: Rate; output: Rate; cacheRead: Rate; cacheWrite: Rate; reasoning: Rate; image: Rate };
+
+export function createPrices({ overrides, machine, now }: PricesDeps): Prices {
+  const remembered = new Map<string, { rates: Rates | undefined; until: number }>();
+  const usdPerBusyMs =
+    ((machine.watts / 1000) * machine.pricePerKwh + machine.hardwarePrice / machine.lifetimeHours) / 3_600_000;
+
+  const ratesOf = (target: PricedTarget): Rates | undefined => {
+    const name = `${target.provider}/${target.model}`;
+    const time = now();
+    const known = remembered.get(name);
+    if (known && time < known.until) return known.rates;
+    const override = overrides[name] ?? overrides[`${target.provider}/*`];
+    const rates = override ? fromOverride(override) : fromList(target, time);
+    if (remembered.size >= maxRemembered) remembered.clear();
+    remembered.set(name, { rates, until: time + believedMs });
+    return rates;
+  };
+
+  return {
+    cost(target, usage, busyMs) {
+      const rates = ratesOf(target);
+      if (rates) return total(rates, usage);
+      return target.kind === 'local' ? busyMs * usdPerBusyMs : undefined;
+    },
+    price(target): Price | undefined {
+      const rates = ratesOf(target);
+      if (rates) return { input: rates.input.base, output: rates.output.base };
+      return undefined;
+    },
+  };
+}
+
+function total(rates: Rates, usage: Usage): number {
+  const { input, output, cacheRead = 0, cacheWrite = 0, reasoning = 0, image = 0 } = usage;
+  const perMillion = (rate: Rate) => {
+    let { base: price } = rate;
+    for (const tier of rate.tiers) if (input > tier.start) price = tier.price;
+    return price;
+  };
+  const plain = Math.max(0, input - cacheRead - cacheWrite - image);
+  return (
+    (plain * perMillion(rates.input) +
+      cacheRead * perMillion(rates.cacheRead) +
+      cacheWrite * perMillion(rates.cacheWrite) +
+      image * perMillion(rates.image) +
+      Math.max(0, output - reasoning) * perMillion(rates.output) +
+      reasoning * perMillion(rates.reasoning)) /
+    1e6
+  );
+}
+
+const flat = (price: number): Rate => ({ base: price, tiers: [] });
+
+const fromOverride = ({ input, output, cacheRead = input, cacheWrite = input }: PriceOverride): Rates => ({
+  input: flat(input),
+  output: flat(output),
+  cacheRead: flat(cacheRead),
+  cacheWrite: flat(cacheWrite),
+  reasoning: flat(output),
+  image: flat(input),
+});
+
+function fromList({ kind, model }: PricedTarget, time: number): Rates | undefined {
+  const providerId = priceListName(kind);
+  if (!providerId) return undefined;
+  const found = calcPrice({ input_tokens: 1, output_tokens: 1 }, model, { providerId, timestamp: new Date(time) });
+  if (!found) return undefined;
+  const list = found.model_price;
+  const rate = (...names: string[]): Rate => {
+    for (const name of names) {
+      const price = list[name];
+      if (typeof price === 'number') return flat(price);
+      if (price) return { base: price.base, tiers: [...price.tiers].sort((a, b) => a.start - b.start) };
+    }
+    return flat(0);
+  };
+  return {
+    input: rate('input_mtok'),
+    output: rate('output_mtok'),
+    cacheRead: rate('cache_read_mtok', 'input_mtok'),
+    cacheWrite: rate('cache_write_mtok', 'input_mtok'),
+    reasoning: rate('output_reasoning_mtok', 'output_mtok'),
+    image: rate('input_image_mtok', 'input_mtok'),
+  };
+}
