@@ -9,7 +9,7 @@ import { ViaductError } from '../core/errors.ts';
 import { diskError, needFreeSpace } from './disk.ts';
 import { withFileLock } from './file-lock.ts';
 import type { Digest } from './manifest.ts';
-import { openPartial, type Partial, partialCompleted, type Segment } from './partial.ts';
+import { openPartial, type Partial, partialCompleted, type Segment, unknownSize } from './partial.ts';
 import { createSharedWork } from './shared-work.ts';
 import { busyWait, header, isStall, type Reply, type TransferSettings, transferError } from './transfer.ts';
 
@@ -105,12 +105,13 @@ async function begin(file: Download, signal: AbortSignal): Promise<{ partial: Pa
     if (reply.status === 200) return reply;
     throw await refusal(file, reply, 0);
   });
-  const declared = Number(header(first.headers, 'content-length') ?? Number.NaN);
-  if (!Number.isSafeInteger(declared))
-    throw new ViaductError('registry_invalid_response', `${first.host} does not say how long ${file.label} is.`);
-  await needFreeSpace(dirname(partialPath), declared - (await partialCompleted(partialPath)));
+  const length = header(first.headers, 'content-length');
+  const declared = length === undefined ? unknownSize : Number(length);
+  if (declared !== unknownSize)
+    await needFreeSpace(dirname(partialPath), declared - (await partialCompleted(partialPath)));
   const validator = header(first.headers, 'etag') ?? header(first.headers, 'last-modified') ?? '';
   const partial = await openPartial(partialPath, declared, digest ?? validator);
+  if (declared === unknownSize) await partial.restart();
   if (partial.completed() === 0 && partial.segments.length === 1) return { partial, first };
   first.body.destroy();
   return { partial };
@@ -179,7 +180,8 @@ type SegmentOptions = {
 
 async function fetchSegment(file: Download, partial: Partial, segment: Segment, options: SegmentOptions) {
   const { signal, tell, onRanges } = options;
-  let { first, plain } = options;
+  let { first } = options;
+  let plain = options.plain || partial.size === unknownSize;
   const isWhole = segment.start === 0 && segment.end === partial.size;
   const attemptOnce = async (attempt: number) => {
     const at = segment.start + segment.done;
@@ -194,6 +196,7 @@ async function fetchSegment(file: Download, partial: Partial, segment: Segment, 
     }
     if (reply.status === 206) onRanges();
     await consume(file, partial, segment, reply, skip, tell);
+    if (partial.size === unknownSize) partial.endHere();
     if (segment.done < segment.end - segment.start)
       throw new ViaductError(
         'registry_unavailable',

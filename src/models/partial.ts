@@ -12,6 +12,9 @@ import type { Digest } from './manifest.ts';
 /** A stretch of the file that one connection fills from its start; `end` is exclusive. */
 export type Segment = { start: number; end: number; done: number };
 
+/** Stands for the size of a file whose server does not say how long it is. */
+export const unknownSize = Number.MAX_SAFE_INTEGER;
+
 const progressSchema = z.object({
   size: z.number().int().nonnegative(),
   validator: z.string(),
@@ -29,7 +32,8 @@ const mostSegments = 8;
 const saveEvery = 2 ** 18;
 
 export type Partial = {
-  readonly size: number;
+  /** Bytes of the whole file. */
+  size: number;
   readonly segments: Segment[];
   /** Bytes that are there. */
   completed(): number;
@@ -37,6 +41,8 @@ export type Partial = {
   append(segment: Segment, chunk: Buffer): Promise<void>;
   /** Forget what is there: from now on one connection brings everything. */
   restart(): Promise<Segment>;
+  /** What is there is everything: for a file of unknown size. */
+  endHere(): void;
   /** Write down what is there, and close. */
   close(): Promise<void>;
   /** Close and remove. */
@@ -74,6 +80,7 @@ function isSound({ size, segments }: Progress): boolean {
 }
 
 function plan(size: number): Segment[] {
+  if (size === unknownSize) return [{ start: 0, end: size, done: 0 }];
   const count = Math.min(Math.max(1, Math.ceil(size / smallestSegment)), mostSegments);
   const length = Math.ceil(size / count);
   return Array.from({ length: count }, (_, index) => ({
@@ -141,7 +148,7 @@ function makePartial(
     await rm(progressPath(path), { force: true });
   }
 
-  return {
+  const partial: Partial = {
     size,
     segments,
     completed: () => segments.reduce((sum, { done }) => sum + done, 0),
@@ -170,6 +177,11 @@ function makePartial(
       await saveInTurn();
       return whole;
     },
+    endHere() {
+      const [segment] = segments;
+      if (segment) segment.end = segment.done;
+      partial.size = segment?.done ?? 0;
+    },
     close,
     async discard() {
       await close();
@@ -187,4 +199,5 @@ function makePartial(
       await rm(progressPath(path), { force: true });
     },
   };
+  return partial;
 }

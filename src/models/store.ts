@@ -62,6 +62,8 @@ export type ModelStore = {
   copy(source: ModelName, destination: ModelName): Promise<void>;
   /** Remove a model and the blobs that nothing else needs. Throws model_not_found, permission_denied. */
   remove(name: ModelName): Promise<void>;
+  /** Remove our blobs among these that no model needs: what a failed pull leaves. */
+  discard(digests: Digest[]): Promise<void>;
   /** Keep blobs from being cleaned up while a model is being put together; call the result when done. */
   hold(digests: Digest[]): () => void;
 };
@@ -220,7 +222,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
   }
 
   /** Remove our blobs among `candidates` that no manifest needs any more. */
-  async function collect(candidates: Manifest) {
+  async function collect(candidates: Digest[]) {
     const needed = new Set<Digest>();
     for (const from of roots)
       for (const path of await manifestFiles(from))
@@ -230,7 +232,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
         ))
           needed.add(digest);
     const owns = await ownership(root);
-    for (const { digest } of blobsOf(candidates))
+    for (const digest of candidates)
       if (!needed.has(digest) && !held.has(digest) && owns(digest)) await rm(blobPath(root, digest), { force: true });
   }
 
@@ -276,7 +278,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
     const path = old?.path ?? manifestPath(root, name);
     await recordWritten(root, digest);
     await writeWhole(path, bytes);
-    if (old) await collect(old.manifest);
+    if (old) await collect(digestsOf(old.manifest));
     await rescan();
     return need(withoutDigest(name));
   }
@@ -327,9 +329,10 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
       await mustBeOurs(entry, 'remove');
       await rm(entry.path, { force: true });
       await removeEmptyFolders(dirname(entry.path), manifestsFolder(root));
-      await collect(entry.manifest);
+      await collect(digestsOf(entry.manifest));
       await rescan();
     },
+    discard: collect,
     hold(digests) {
       for (const digest of digests) held.set(digest, (held.get(digest) ?? 0) + 1);
       return () => {
@@ -347,6 +350,8 @@ const withoutDigest = ({ digest: _digest, ...name }: ModelName): ModelName => na
 
 const publicPart = ({ key: _key, weights: _weights, root: _root, path: _path, stamp: _stamp, ...stored }: Entry) =>
   stored;
+
+const digestsOf = (manifest: Manifest) => blobsOf(manifest).map(({ digest }) => digest);
 
 const stampOf = ({ mtimeMs, size }: { mtimeMs: number; size: number }) => `${mtimeMs}-${size}`;
 
