@@ -105,31 +105,23 @@ function decodeMessages(wire: WireMessage[]): Message[] {
     const [call] = at === -1 ? [] : open.splice(at, 1);
     return call?.id ?? tool_call_id ?? `call_${calls++}`;
   };
-  return wire.map((message): Message => {
-    const { role, content, thinking, tool_calls } = message;
-    switch (role) {
-      case 'system':
-      case 'developer':
-        return { role: 'system', parts: textParts(content) };
-      case 'user':
-        return { role, parts: contentParts(message) };
-      case 'tool':
-        return { role, toolCallId: settle(message), parts: contentParts(message) };
-      case 'assistant': {
-        const parts: AssistantPart[] = [
-          ...(thinking ? [{ type: 'reasoning' as const, text: thinking }] : []),
-          ...textParts(content),
-        ];
-        for (const call of tool_calls ?? []) {
-          const id = call.id || `call_${calls}`;
-          calls++;
-          open.push({ id, name: call.function.name });
-          const json = JSON.stringify(call.function.arguments ?? {});
-          parts.push({ type: 'tool-call', id, name: call.function.name, arguments: json });
-        }
-        return { role, parts };
-      }
+  const decodeAssistant = ({ content, thinking, tool_calls }: WireMessage): Message => {
+    const parts: AssistantPart[] = textParts(content);
+    if (thinking) parts.unshift({ type: 'reasoning', text: thinking });
+    for (const { id: given, function: called } of tool_calls ?? []) {
+      const id = given || `call_${calls}`;
+      calls++;
+      open.push({ id, name: called.name });
+      parts.push({ type: 'tool-call', id, name: called.name, arguments: JSON.stringify(called.arguments ?? {}) });
     }
+    return { role: 'assistant', parts };
+  };
+  return wire.map((message): Message => {
+    const { role, content } = message;
+    if (role === 'assistant') return decodeAssistant(message);
+    if (role === 'tool') return { role, toolCallId: settle(message), parts: contentParts(message) };
+    if (role === 'user') return { role, parts: contentParts(message) };
+    return { role: 'system', parts: textParts(content) };
   });
 }
 

@@ -1,0 +1,29 @@
+import { createChatEncoder, decodeRequest, encodeChatLoad, encodeChatResponse } from '../../protocols/ollama.ts';
+import { sendChat, streamChat } from '../chat-answer.ts';
+import type { Endpoint } from '../define.ts';
+import { jsonBody } from '../http.ts';
+import { headOf, streamOf } from './call.ts';
+
+/** POST /api/chat — https://docs.ollama.com/api/chat */
+export const chat: Endpoint = {
+  method: 'POST',
+  path: '/api/chat',
+  async handle(exchange) {
+    const { now } = exchange.services;
+    const body = jsonBody(exchange.request);
+    const head = headOf(body);
+    const { model } = head;
+    const { messages } = body;
+    if (messages == null || (Array.isArray(messages) && messages.length === 0)) {
+      const request = decodeRequest(body);
+      const call = { ...head, stream: false, decode: () => request };
+      return sendChat(exchange, call, () => encodeChatLoad(model, now(), request.local?.keepAlive === 0));
+    }
+    const call = { ...head, body, decode: () => decodeRequest(body) };
+    const context = { model, now, startedAt: now() };
+    if (call.stream) return streamChat(exchange, call, streamOf(createChatEncoder, context));
+    return sendChat(exchange, call, (result, { report }) =>
+      encodeChatResponse(result, { ...context, loadMs: () => report.loadMs }),
+    );
+  },
+};
