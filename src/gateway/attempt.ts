@@ -18,15 +18,19 @@ export type Attempt = {
   /** Milliseconds from the start to the first content. */
   readonly firstTokenMs: number | undefined;
   readonly context: CallContext;
-  /** The first content is here: from now on only silence between pieces ends the attempt. */
-  opened(): void;
+  /** The first content is here: from now on only silence between pieces ends the attempt. `measure` says what it has used so far. */
+  opened(measure: () => Measured): void;
   /** Something came. */
   touch(): void;
-  /** It is over. Only the first call counts. */
-  end(outcome: Outcome): void;
+  /** It is over, with what went wrong if anything did. Only the first call counts. */
+  end(error?: ViaductError): void;
 };
 
-export type Outcome = { usage?: Usage | undefined; estimated?: boolean; error?: unknown };
+export type Measured = {
+  usage: Usage;
+  /** The provider told nothing, so we counted. */
+  estimated: boolean;
+};
 
 export type AttemptLimits = {
   firstTokenMs: number;
@@ -43,18 +47,25 @@ export type Course = {
   requestId: string;
   limits: AttemptLimits;
   /** Before each attempt; may throw to skip the target. */
-  enter(target: Target): void;
-  /** After each attempt, however it went. */
-  ended(attempt: Attempt, outcome: Outcome, totalMs: number): void;
+  enter(target: Target): void | Promise<void>;
+  /** An attempt begins. */
+  began(attempt: Attempt): void;
+  /** So many milliseconds went by until the provider's answer began, or failed to. */
+  waited(ms: number): void;
+  /** After each attempt, however it went; `measured` is absent when it never opened. */
+  ended(attempt: Attempt, measured: Measured | undefined, error: ViaductError | undefined, totalMs: number): void;
 };
 
 /** Longest wait between two rounds; a provider that asks for more is not waited for. */
 const longestWaitMs = 10_000;
 const firstWaitMs = 250;
 
+/** A target that may be asked, and when at the earliest: milliseconds since 1970. */
+type Candidate = { target: Target; readyAt: number };
+
 /**
  * Resolves with what `open` gave for the first target that answered; that attempt is still running until its `end`.
- * Throws the last failure. `number` in the attempts goes on from `course`'s earlier ones.
+ * Throws the last failure.
  */
 export async function attempt<T>(
   targets: readonly Target[],
@@ -62,37 +73,51 @@ export async function attempt<T>(
   open: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   const { signal, limits } = course;
-  let left = targets;
-  let last: ViaductError | undefined;
+  let last = new ViaductError('model_not_found', 'No target is left that could serve this request.', {
+    param: 'model',
+  });
   let number = 0;
 
-  for (let round = 0; round <= limits.retries; round++) {
-    if (round > 0) await pause(round, last, limits, signal);
-    const again: Target[] = [];
-    let tooLong: number | undefined;
-    for (const target of left) {
-      if (tooLong !== undefined && (contextOf(target) ?? Infinity) <= tooLong) continue;
-      const current = start(target, ++number, course);
-      try {
-        course.enter(target);
-        return await open(current);
-      } catch (thrown) {
-        const error = ViaductError.from(current.context.signal.aborted ? current.context.signal.reason : thrown);
-        current.end({ error });
-        if (signal.aborted || isOver(limits)) throw error;
-        last = error;
-        const next = afterwards(error, limits);
-        if (next === 'stop') throw error;
-        if (next === 'again') again.push(target);
-        if (error.code === 'context_length_exceeded') tooLong = contextOf(target);
+  /** One try. Resolves with the answer, or with what to do about the failure in `last`. */
+  const ask = async (target: Target): Promise<{ value: T } | 'next' | 'again'> => {
+    signal.throwIfAborted();
+    const current = start(target, ++number, course);
+    course.began(current);
+    const askedAt = performance.now();
+    try {
+      const entering = course.enter(target);
+      if (entering) await entering;
+      const value = await open(current);
+      course.waited(performance.now() - askedAt);
+      return { value };
+    } catch (thrown) {
+      course.waited(performance.now() - askedAt);
+      last = ViaductError.from(current.context.signal.aborted ? current.context.signal.reason : thrown);
+      current.end(last);
+      const next = signal.aborted || isOver(limits) ? 'stop' : afterwards(last, limits);
+      if (next === 'stop') throw last;
+      return next;
+    }
+  };
+
+  let left: Candidate[] = targets.map((target) => ({ target, readyAt: 0 }));
+  for (let round = 0; round <= limits.retries && left.length > 0; round++) {
+    if (round > 0) await pause(round, left, last, limits, signal);
+    const again: Candidate[] = [];
+    let tooShort = 0;
+    for (const candidate of left) {
+      const { target, readyAt } = candidate;
+      if (readyAt > Date.now()) again.push(candidate);
+      else if (tooShort === 0 || (contextOf(target) ?? Infinity) > tooShort) {
+        const result = await ask(target);
+        if (typeof result === 'object') return result.value;
+        if (result === 'again') again.push({ target, readyAt: Date.now() + (last.retryAfter ?? 0) * 1000 });
+        if (last.code === 'context_length_exceeded') tooShort = contextOf(target) ?? 0;
       }
     }
     left = again;
-    if (left.length === 0) break;
   }
-  throw (
-    last ?? new ViaductError('model_not_found', 'No target is left that could serve this request.', { param: 'model' })
-  );
+  throw last;
 }
 
 const isOver = ({ deadline }: AttemptLimits) => deadline !== undefined && Date.now() >= deadline;
@@ -117,17 +142,18 @@ function afterwards(error: ViaductError, { contentFilterFallback }: AttemptLimit
   }
 }
 
-/** Wait before another round: as long as the last failure asked for, else ever longer, with jitter. Throws it when that is too long. */
+/** Wait before another round until a target may be asked again, and ever longer, with jitter. Throws `last` when that is too long. */
 async function pause(
   round: number,
-  last: ViaductError | undefined,
+  candidates: Candidate[],
+  last: ViaductError,
   { deadline }: AttemptLimits,
   signal: AbortSignal,
 ): Promise<void> {
-  const asked = last?.retryAfter === undefined ? undefined : last.retryAfter * 1000;
-  const waitMs =
-    asked === undefined ? firstWaitMs * 2 ** (round - 1) * (0.5 + Math.random()) : asked * (1 + Math.random() * 0.1);
-  if (last && (waitMs > longestWaitMs || (deadline !== undefined && Date.now() + waitMs >= deadline))) throw last;
+  const jitter = 0.5 + Math.random();
+  const readyMs = Math.min(...candidates.map(({ readyAt }) => readyAt)) - Date.now();
+  const waitMs = Math.max(firstWaitMs * 2 ** (round - 1) * jitter, readyMs > 0 ? readyMs + 50 * jitter : 0);
+  if (waitMs > longestWaitMs || (deadline !== undefined && Date.now() + waitMs >= deadline)) throw last;
   await new Promise<void>((resolve, reject) => {
     const done = () => {
       clearTimeout(timer);
@@ -160,12 +186,10 @@ function start(target: Target, number: number, course: Course): Attempt {
   const report: CallReport = {};
   const startedAt = Date.now();
   let firstTokenMs: number | undefined;
+  let measured: (() => Measured) | undefined;
   let over = false;
 
-  const leave = () => {
-    controller.abort(signal.reason);
-    self.end({ error: signal.reason });
-  };
+  const leave = () => self.end(ViaductError.from(signal.reason));
   const expire = () => {
     const total = isOver(limits);
     const what = total
@@ -173,10 +197,7 @@ function start(target: Target, number: number, course: Course): Attempt {
       : firstTokenMs === undefined
         ? 'gave no first token in time'
         : 'fell silent in the middle of its answer';
-    const error = new ViaductError('provider_timeout', `The provider ${provider.name} ${what}.`);
-    controller.abort(error);
-    // Whoever reads the answer ends the attempt with this error; nobody does when the client does not read.
-    if (firstTokenMs !== undefined) self.end({ error });
+    self.end(new ViaductError('provider_timeout', `The provider ${provider.name} ${what}.`));
   };
   const within = (ms: number) =>
     limits.deadline === undefined ? ms : Math.max(0, Math.min(ms, limits.deadline - Date.now()));
@@ -192,12 +213,14 @@ function start(target: Target, number: number, course: Course): Attempt {
     get firstTokenMs() {
       return firstTokenMs;
     },
-    opened() {
+    opened(measure) {
+      measured = measure;
       firstTokenMs = Date.now() - startedAt;
       clearTimeout(timer);
       if (!over) timer = setTimeout(expire, within(limits.idleMs));
     },
     touch() {
+      if (over) return;
       if (limits.deadline === undefined) timer.refresh();
       else if (isOver(limits)) expire();
       else {
@@ -205,22 +228,25 @@ function start(target: Target, number: number, course: Course): Attempt {
         timer = setTimeout(expire, within(limits.idleMs));
       }
     },
-    end(outcome) {
+    end(error) {
       if (over) return;
       over = true;
       clearTimeout(timer);
       signal.removeEventListener('abort', leave);
-      learn(target, outcome.error, firstTokenMs);
-      course.ended(self, outcome, Date.now() - startedAt);
+      if (error) controller.abort(error);
+      learn(target, error, firstTokenMs);
+      course.ended(self, measured?.(), error, Date.now() - startedAt);
     },
   };
   return self;
 }
 
 /** Tell the target's health how it went. */
-function learn({ health }: Target, thrown: unknown, firstTokenMs: number | undefined): void {
-  if (thrown === undefined) return health.succeeded(firstTokenMs);
-  const error = ViaductError.from(thrown);
+function learn({ health }: Target, error: ViaductError | undefined, firstTokenMs: number | undefined): void {
+  if (!error) {
+    health.succeeded(firstTokenMs);
+    return;
+  }
   const now = Date.now();
   if (faults.has(error.code)) health.failed(now);
   else health.ended();

@@ -2,275 +2,323 @@
  * What happens to every inference request, in order. Read this file first.
  *
  *   authenticate → admit (limits, budget) → route → attempt (retry, fallback, breaker, overflow) → account
+ *
+ * Authenticate, admit, account and prices come from outside (GatewayDeps); contract.ts says what they promise.
  */
-import type { ChatRequest, ChatStream, Protocol } from '../core/chat.ts';
-import { type ErrorCode, ViaductError } from '../core/errors.ts';
+import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type {
-  CallContext,
-  CallReport,
-  EmbedRequest,
-  EmbedResult,
-  ImageRequest,
-  ModelInfo,
-  Provider,
-  RelayReply,
-  RerankRequest,
-  RerankResult,
-} from '../core/provider.ts';
+import type { CallContext, NativeRequest, Provider } from '../core/provider.ts';
 import type { Usage } from '../core/usage.ts';
+import { type Attempt, type AttemptLimits, attempt } from './attempt.ts';
+import type { Health } from './breaker.ts';
+import { type Call, createCall } from './call.ts';
+import { openChat } from './chat.ts';
+import type {
+  Answer,
+  Caller,
+  ChatAnswer,
+  ChatCall,
+  Credentials,
+  Gateway,
+  GatewayDeps,
+  Identity,
+  Operation,
+} from './contract.ts';
+import { listModels } from './model-list.ts';
+import { watchNative, watchSocket } from './native.ts';
+import { type Needs, needsOf } from './needs.ts';
+import { allowed } from './patterns.ts';
+import { createRouter, type Preferences, preferencesOf, type Route, type Router, type Target } from './route.ts';
+import { runShadow } from './shadow.ts';
 
-/** Who is asking, and how to stop. Made by a front door from the HTTP request; knows nothing of HTTP. */
-export type Credentials = {
-  /** The key as sent, without `Bearer `; undefined when none was. */
-  secret: string | undefined;
-  requestId: string;
-  /** Aborts when the client leaves. */
-  signal: AbortSignal;
-  /** IP address of the client. */
-  address: string;
-  /** Path pattern of the endpoint: `/v1/chat/completions`. */
-  endpoint: string;
-  /** `x-viaduct-privacy: local`: this call never leaves the machine. */
-  privacy?: 'local';
-  /** `x-viaduct-tags`, for the ledger and for routes by tag. */
-  tags?: string[];
-  /** `x-viaduct-timeout`, milliseconds in total. */
-  timeoutMs?: number;
-};
+export type * from './contract.ts';
 
-/** A chat as a front door hands it over: still in its own protocol, decoded only where no relay is possible. */
-export type ChatCall = {
-  protocol: Protocol;
-  model: string;
-  stream: boolean;
-  /** The parsed body, for relaying. Absent where a relay makes no sense (stored responses). */
-  body?: JsonObject;
-  /** Body → neutral request; called at most once. Throws invalid_request. */
-  decode(): ChatRequest;
-};
+/** Where a route sets nothing: long enough for a cold model and a long prompt, short enough that nothing hangs for ever. */
+const defaultFirstTokenMs = 600_000;
+const defaultIdleMs = 300_000;
 
-/** Which target answered, and how many were asked. */
-export type Served = {
-  provider: string;
-  /** The provider's own name of the model. */
-  model: string;
-  attempts: number;
-  report: CallReport;
-  /** USD; undefined until the answer is whole, or when the price is unknown. */
-  cost?: number;
-  /** Milliseconds from `enter` to the beginning of the answer, and the part of them that was ours and not the provider's. */
-  elapsedMs?: number;
-  overheadMs?: number;
-  /** `x-ratelimit-*`. */
-  limitHeaders?: Record<string, string>;
-  /** Attempts before the one that answered: `openai/gpt-5 provider_timeout 1002ms`. */
-  failures?: string[];
-};
+export function createGateway(deps: GatewayDeps): Gateway {
+  const health = new Map<string, Health>();
+  const random = deps.random ?? Math.random;
+  const setUp = (providers: GatewayDeps['providers'], models: NonNullable<GatewayDeps['models']>) => ({
+    providers,
+    models,
+    router: createRouter({ providers, models, prices: deps.prices, random, health }),
+  });
+  let setup = setUp(deps.providers, deps.models ?? {});
 
-/** The answer has begun: a failure before this point was thrown, so that the door can still send a status. */
-export type ChatAnswer = Served & ({ events: ChatStream } | { relay: RelayReply });
-export type Answer<Result> = Served & { result: Result };
-
-/** A name the caller may use as `model`. */
-export type ModelEntry = ModelInfo & { provider: string };
-
-/** Who a secret belongs to, and what that one may do. An absent list means "everything". */
-export type Identity = {
-  /** Owner of what this caller stores: the key's team, else the key, else `local`. */
-  owner: string;
-  admin: boolean;
-  keyId?: string;
-  teamId?: string;
-  /** Model names as a client writes them; a trailing `*` matches any rest. */
-  models?: string[];
-  /** Provider names of the configuration. */
-  providers?: string[];
-  /** The key's calls never leave the machine. */
-  privacy?: 'local';
-  /** Go into the ledger with those of the request. */
-  tags?: string[];
-};
-
-/** Credentials → identity; endpoint and address rules of the key are checked here. Throws invalid_api_key, permission_denied. */
-export type Authenticate = (credentials: Credentials) => Identity | Promise<Identity>;
-
-/** What a call will take, guessed before it runs: enough for a reservation. */
-export type Estimate = {
-  requestId: string;
-  /** Public model name. */
-  model: string;
-  inputTokens: number;
-  /** The client's own limit, else a guess. */
-  outputTokens: number;
-  /** USD at the dearest target of the route; undefined when no price is known. */
-  cost: number | undefined;
-};
-
-/** A place taken in every limit and budget. Exactly one of `settle` and `release` is called, once. */
-export type Admission = {
-  /** `x-ratelimit-*` for the reply. */
-  headers: Record<string, string>;
-  /** Before each attempt: counts it against the provider's own limits. Throws provider_rate_limited: the next target is tried. */
-  enterProvider?(provider: string): void;
-  /** The call ended and took this much, failed attempts included; `cost` in USD. */
-  settle(usage: Usage, cost: number | undefined): void;
-  /** Nothing was used. */
-  release(): void;
-};
-
-/** Limits and budgets. Throws rate_limit_exceeded or insufficient_quota. */
-export type Admit = (identity: Identity, estimate: Estimate) => Admission | Promise<Admission>;
-
-/** One attempt at one target, as the ledger keeps it. */
-export type LedgerEntry = {
-  /** Unique per attempt. `requestId` may be the client's own and come twice. */
-  id: string;
-  requestId: string;
-  /** 1 = first; 0 = the shadow copy. */
-  attempt: number;
-  /** Milliseconds since 1970. */
-  startedAt: number;
-  endpoint: string;
-  keyId?: string;
-  teamId?: string;
-  /** Public name, as asked for. */
-  model: string;
-  provider: string;
-  /** The provider's own name of the model. */
-  targetModel: string;
-  usage: Usage;
-  /** True when the provider told no usage and we counted ourselves. */
-  estimated: boolean;
-  /** USD; undefined when the price is unknown. */
-  cost?: number;
-  /** From the attempt's start to the first content; absent when none came. */
-  firstTokenMs?: number;
-  totalMs: number;
-  queueMs?: number;
-  loadMs?: number;
-  /** Manifest of the local model that answered. */
-  digest?: string;
-  status: 'ok' | 'error' | 'aborted';
-  /** Why it failed. */
-  cause?: ErrorCode;
-  stream: boolean;
-  tags: string[];
-  shadow: boolean;
-};
-
-/** Puts one entry into the ledger. Synchronous and cheap: the writing is done off the request's way. */
-export type Account = (entry: LedgerEntry) => void;
-
-/** USD per million tokens. */
-export type Price = { input: number; output: number };
-
-/** What models cost. `kind` is the provider's kind, which price lists know; `provider` its name, which overrides use. */
-export type Prices = {
-  /** USD of one call; a local model's `busyMs` is what its machine cost. undefined when unknown. */
-  cost(target: PricedTarget, usage: Usage, busyMs: number): number | undefined;
-  /** For routing by price; undefined when unknown. */
-  price(target: PricedTarget): Price | undefined;
-};
-export type PricedTarget = { provider: string; kind: string; model: string };
-
-/** A caller who has been let in. */
-export type Caller = {
-  readonly requestId: string;
-  readonly signal: AbortSignal;
-  /** Owner of what this caller stores: the key's team, else the key, else `local`. Another owner's id is a 404. */
-  readonly owner: string;
-  /** May use /admin. */
-  readonly admin: boolean;
-  chat(call: ChatCall): Promise<ChatAnswer>;
-  countTokens(call: ChatCall): Promise<Answer<number>>;
-  embed(request: EmbedRequest): Promise<Answer<EmbedResult>>;
-  rerank(request: RerankRequest): Promise<Answer<RerankResult>>;
-  image(request: ImageRequest): Promise<Answer<JsonObject>>;
-  models(): Promise<ModelEntry[]>;
-};
-
-export type Gateway = {
-  /** Let a caller in. Front doors do this before they read a body. Throws invalid_api_key. */
-  enter(credentials: Credentials): Promise<Caller>;
-};
-
-export type GatewayDeps = {
-  providers: Map<string, Provider>;
-  /** Absent: everybody is let in. */
-  authenticate?: Authenticate;
-  /** Absent: no limits. */
-  admit?: Admit;
-  /** Absent: nothing is kept. */
-  account?: Account;
-  /** Absent: no prices are known. */
-  prices?: Prices;
-};
-
-export function createGateway({ providers }: GatewayDeps): Gateway {
   return {
-    async enter({ requestId, signal }) {
-      const pick = (name: string) => {
-        const local = providers.get('local');
-        if (!local?.describe?.(name))
-          throw new ViaductError('model_not_found', `There is no model "${name}".`, { param: 'model' });
-        return local;
-      };
-      const context = (): CallContext => ({ signal, requestId, report: {} });
-      const served = (provider: Provider, model: string, { report }: CallContext): Served => ({
-        provider: provider.name,
-        model,
-        attempts: 1,
-        report,
-      });
-      return {
-        requestId,
-        signal,
-        owner: 'local',
-        admin: true,
-        async chat(call) {
-          const provider = pick(call.model);
-          if (!provider.chat) throw new ViaductError('unsupported_capability', `${call.model} does not chat.`);
-          const c = context();
-          const iterator = provider.chat(call.decode(), c)[Symbol.asyncIterator]();
-          const first = await iterator.next();
-          async function* events(): ChatStream {
-            try {
-              for (let next = first; !next.done; next = await iterator.next()) yield next.value;
-            } finally {
-              await iterator.return?.();
-            }
-          }
-          return { ...served(provider, call.model, c), events: events() };
-        },
-        async countTokens(call) {
-          const provider = pick(call.model);
-          const c = context();
-          return { ...served(provider, call.model, c), result: (await provider.countTokens?.(call.decode(), c)) ?? 0 };
-        },
-        async embed(request) {
-          const provider = pick(request.model);
-          if (!provider.embed) throw new ViaductError('unsupported_capability', `${request.model} does not embed.`);
-          const c = context();
-          return { ...served(provider, request.model, c), result: await provider.embed(request, c) };
-        },
-        async rerank(request) {
-          const provider = pick(request.model);
-          if (!provider.rerank) throw new ViaductError('unsupported_capability', `${request.model} does not rerank.`);
-          const c = context();
-          return { ...served(provider, request.model, c), result: await provider.rerank(request, c) };
-        },
-        async image() {
-          throw new ViaductError('not_implemented', 'No image provider is configured.');
-        },
-        async models() {
-          const entries: ModelEntry[] = [];
-          for (const provider of providers.values())
-            for (const info of (await provider.models?.(signal)) ?? [])
-              entries.push({ ...info, provider: provider.name });
-          return entries;
-        },
-      };
+    configure({ providers, models }) {
+      setup = setUp(providers, models);
     },
+    health() {
+      return [...setup.router.targets()].map((target) => {
+        const { busy, firstTokenMs, open, rank } = target.health;
+        const state = !open ? 'closed' : rank(Date.now()) === 1 ? 'open' : 'half-open';
+        return { target: target.name, state, busy, ...(firstTokenMs !== undefined && { firstTokenMs }) };
+      });
+    },
+    async enter(credentials) {
+      const enteredAt = performance.now();
+      const entering = deps.authenticate?.(credentials) ?? everybody;
+      const identity = entering instanceof Promise ? await entering : entering;
+      return createCaller({ ...setup, deps, random, credentials, identity, enteredAt });
+    },
+  };
+}
+
+const everybody: Identity = { owner: 'local', admin: true };
+
+type CallerParts = {
+  providers: Map<string, Provider>;
+  models: NonNullable<GatewayDeps['models']>;
+  router: Router;
+  deps: GatewayDeps;
+  random: () => number;
+  credentials: Credentials;
+  identity: Identity;
+  enteredAt: number;
+};
+
+/** What a call asks for, before it has been routed. */
+type Asked = { operation: Operation; model: string; stream: boolean; needs: Needs; body?: JsonObject | undefined };
+/** …and after: where it may go, on which terms. */
+type Routed = { call: Call; route: Route; targets: Target[]; limits: AttemptLimits };
+
+function createCaller(parts: CallerParts): Caller {
+  const { providers, models, router, deps, random, credentials, identity, enteredAt } = parts;
+  const { requestId, signal, tags } = credentials;
+
+  /** Everything before the first attempt. Throws what `call.failed` has not seen: nothing was taken yet. */
+  const begin = async ({ operation, model, stream, needs, body }: Asked): Promise<Routed> => {
+    const call = createCall(deps, { credentials, identity, operation, model, stream, enteredAt });
+    try {
+      const { models: others, preferences } = body ? preferencesOf(body) : noPreferences;
+      const routes = others.length === 0 ? [await resolve(model)] : await Promise.all([model, ...others].map(resolve));
+      const [route] = routes;
+      if (!route) throw new ViaductError('internal_error', 'A name was resolved to nothing.');
+      const privacy = credentials.privacy ?? identity.privacy;
+      const wish = { tags, privacy, providers: identity.providers, preferences, needs };
+      const targets = router.order(model, routes, wish, Date.now());
+      if (deps.admit) await call.admit(targets, needs);
+      return { call, route, targets, limits: limitsOf(route, stream) };
+    } catch (thrown) {
+      throw call.failed(thrown);
+    }
+  };
+
+  const resolve = (model: string): Route | Promise<Route> => {
+    if (!allowed(identity.models, model))
+      throw new ViaductError('permission_denied', `This key may not use the model "${model}".`, { param: 'model' });
+    return router.resolve(model);
+  };
+
+  const limitsOf = ({ settings }: Route, stream: boolean): AttemptLimits => {
+    const { first_token = defaultFirstTokenMs, idle = defaultIdleMs, total = Infinity } = settings.timeout;
+    const totalMs = Math.min(total, credentials.timeoutMs ?? Infinity);
+    return {
+      firstTokenMs: first_token,
+      idleMs: stream ? idle : Math.max(idle, defaultIdleMs),
+      deadline: totalMs === Infinity ? undefined : Date.now() + totalMs,
+      retries: settings.retries,
+      contentFilterFallback: settings.content_filter_fallback,
+    };
+  };
+
+  /** A call that is answered in one piece. */
+  const ask = async <Result>(
+    asked: Asked,
+    run: (provider: Provider, model: string, context: CallContext) => Promise<Result> | undefined,
+    usageOf: (result: Result) => Usage,
+  ): Promise<Answer<Result>> => {
+    const { call, targets, limits } = await begin(asked);
+    try {
+      return await attempt(targets, call.course(limits), async (current) => {
+        const { target, context } = current;
+        const running = run(target.provider, target.model, context);
+        if (!running) throw cannot(target, asked.operation);
+        const result = await running;
+        const measured = { usage: usageOf(result), estimated: false };
+        current.opened(() => measured);
+        current.end();
+        return { ...call.served(current), result };
+      });
+    } catch (thrown) {
+      throw call.failed(thrown);
+    }
+  };
+
+  /** A provider's own API: one target, one attempt. */
+  const askNative = async <Result>(
+    name: string,
+    run: (provider: Provider, context: CallContext) => Promise<Result> | undefined,
+    watch: (result: Result, current: Attempt) => void,
+  ): Promise<ReturnType<Call['served']> & { result: Result }> => {
+    const target = router.native(name);
+    if (!target)
+      throw new ViaductError(
+        'not_found',
+        `No provider is called "${name}". Configured: ${[...providers.keys()].join(', ')}.`,
+      );
+    const { provider } = target;
+    if (!allowed(identity.models, `${name}/*`) || !(identity.providers?.includes(name) ?? true))
+      throw new ViaductError('permission_denied', `This key may not use the provider "${name}".`);
+    if ((credentials.privacy ?? identity.privacy) && provider.kind !== 'local')
+      throw new ViaductError(
+        'privacy_restricted',
+        `"${name}" is not on this machine, and this request must not leave it.`,
+      );
+    const call = createCall(deps, {
+      credentials,
+      identity,
+      operation: 'native',
+      model: target.name,
+      stream: true,
+      enteredAt,
+    });
+    const totalMs = credentials.timeoutMs;
+    const limits: AttemptLimits = {
+      firstTokenMs: defaultFirstTokenMs,
+      idleMs: defaultFirstTokenMs,
+      deadline: totalMs === undefined ? undefined : Date.now() + totalMs,
+      retries: 0,
+      contentFilterFallback: false,
+    };
+    try {
+      await call.admit([target], noNeeds);
+      return await attempt([target], call.course(limits), async (current) => {
+        const running = run(provider, current.context);
+        if (!running)
+          throw new ViaductError('not_found', `The provider "${name}" has no API of its own to pass through to.`);
+        const result = await running;
+        watch(result, current);
+        return { ...call.served(current), result };
+      });
+    } catch (thrown) {
+      throw call.failed(thrown);
+    }
+  };
+
+  return {
+    requestId,
+    signal,
+    owner: identity.owner,
+    admin: identity.admin,
+
+    async chat(asked) {
+      const decode = once(asked.decode);
+      const needs = needsOf(asked.body ?? decode());
+      const { model, stream, body } = asked;
+      const routed = await begin({ operation: 'chat', model, stream, needs, body });
+      const { call, route, targets, limits } = routed;
+      const request: ChatCall = { ...asked, decode };
+      try {
+        const answer: ChatAnswer = await attempt(targets, call.course(limits), async (current) => {
+          const isLast = current.target === targets.at(-1);
+          const opened = await openChat(request, current, { needs, settings: route.settings, isLast });
+          return { ...call.served(current), ...opened } as ChatAnswer;
+        });
+        const { shadow } = route.settings;
+        if (shadow && route.shadow && random() * 100 < shadow.percent && mayShadow(route.shadow))
+          runShadow(deps, route.shadow, request, { credentials, identity, needs });
+        return answer;
+      } catch (thrown) {
+        throw call.failed(thrown);
+      }
+    },
+
+    async countTokens({ model, body, decode: decodeOnce }) {
+      const decode = once(decodeOnce);
+      const needs = needsOf(body ?? decode());
+      return ask(
+        { operation: 'count_tokens', model, stream: false, needs, body },
+        (provider, target, context) =>
+          provider.countTokens?.({ ...decode(), model: target }, context) ??
+          // Better a guess than a failure where nobody counts before the bill.
+          (provider.chat && Promise.resolve(needs.inputTokens)),
+        () => nothing,
+      );
+    },
+
+    embed: (request) =>
+      ask(
+        { operation: 'embeddings', model: request.model, stream: false, needs: needsOf(request) },
+        (provider, model, context) => provider.embed?.({ ...request, model }, context),
+        ({ usage }) => usage,
+      ),
+
+    rerank: (request) =>
+      ask(
+        { operation: 'rerank', model: request.model, stream: false, needs: needsOf(request) },
+        (provider, model, context) => provider.rerank?.({ ...request, model }, context),
+        ({ usage }) => usage,
+      ),
+
+    image: (request) =>
+      ask(
+        { operation: 'image_generation', model: request.model, stream: false, needs: needsOf(request.body) },
+        (provider, model, context) => provider.image?.({ model, body: { ...request.body, model } }, context),
+        imageUsage,
+      ),
+
+    models: () => listModels(providers, models, identity, signal),
+
+    async native(name, request: NativeRequest) {
+      const { result, ...served } = await askNative(
+        name,
+        (provider, context) => provider.native?.(request, context),
+        watchNative,
+      );
+      return { ...served, reply: result };
+    },
+
+    async nativeSocket(name, request: NativeRequest) {
+      const { result, ...served } = await askNative(
+        name,
+        (provider, context) => provider.nativeSocket?.(request, context),
+        watchSocket,
+      );
+      return { ...served, connection: result };
+    },
+  };
+
+  function mayShadow({ provider }: Target): boolean {
+    return provider.kind === 'local' || !(credentials.privacy ?? identity.privacy);
+  }
+}
+
+const noPreferences: { models: string[]; preferences: Preferences | undefined } = {
+  models: [],
+  preferences: undefined,
+};
+const noNeeds: Needs = { tools: false, images: false, jsonSchema: false, inputTokens: 0, maxTokens: 0 };
+const nothing: Usage = { input: 0, output: 0 };
+
+const verbs: Record<Operation, string> = {
+  chat: 'chat',
+  count_tokens: 'count tokens',
+  embeddings: 'embed',
+  rerank: 'rerank',
+  image_generation: 'make images',
+  native: 'pass through',
+};
+
+const cannot = ({ name }: Target, operation: Operation) =>
+  new ViaductError('unsupported_capability', `"${name}" cannot ${verbs[operation]}: ask for a model that can.`, {
+    param: 'model',
+  });
+
+/** OpenAI's images reply tells tokens for some models. Source: https://platform.openai.com/docs/api-reference/images */
+function imageUsage({ usage }: JsonObject): Usage {
+  if (usage === null || typeof usage !== 'object' || Array.isArray(usage)) return nothing;
+  const { input_tokens, output_tokens } = usage;
+  return { input: Number(input_tokens ?? 0), output: Number(output_tokens ?? 0) };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
   };
 }

@@ -6,7 +6,7 @@ import type { JsonObject } from '../core/json.ts';
 import type { Provider } from '../core/provider.ts';
 import { createHealth, type Health } from './breaker.ts';
 import { hostedContext, hostedName } from './catalog.ts';
-import type { PricedTarget, Prices } from './gateway.ts';
+import type { PricedTarget, Prices } from './contract.ts';
 import type { Needs } from './needs.ts';
 
 /** One place a request may be sent. */
@@ -54,6 +54,8 @@ export type Router = {
   resolve(model: string): Promise<Route> | Route;
   /** The targets of `routes` that may serve this request, in the order to try. Throws privacy_restricted, permission_denied, model_not_found. */
   order(model: string, routes: Route[], wish: Wish, now: number): Target[];
+  /** A provider's own API, as a target; undefined when there is no such provider. */
+  native(provider: string): Target | undefined;
   /** Every target that has been used or configured: for metrics. */
   targets(): Iterable<Target>;
 };
@@ -127,6 +129,7 @@ export function createRouter({ providers, models, prices, random, health }: Rout
 
   return {
     resolve,
+    native: (provider) => known.get(`${provider}/*`) ?? targetOf(`${provider}/*`),
     targets: () => known.values(),
     order: (model, chosen, wish, now) => orderTargets(model, chosen, wish, now, prices, random),
   };

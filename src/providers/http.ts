@@ -354,10 +354,9 @@ async function* relayedStream(name: string, body: ByteStream, filter: RelayFilte
   if (rest.length > 0) yield rest;
 }
 
-/** A unary reply in one piece, once it is known to be whole: half an answer must still be able to fall back. */
+/** A unary reply in one piece; the scanner says whether it is an answer. */
 async function* relayedWhole(name: string, body: ByteStream): AsyncGenerator<Buffer> {
   const bytes = await wholeBody(name, body);
   if (!isUtf8(bytes)) throw notTheProtocol(name);
-  parseObject(name, bytes);
   yield bytes;
 }

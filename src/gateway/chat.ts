@@ -1,0 +1,86 @@
+/** One chat attempt: relayed where client and provider speak the same protocol, translated otherwise. */
+import type { ModelSettings } from '../config/models.ts';
+import type { ChatRequest, ChatStream } from '../core/chat.ts';
+import { ViaductError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { RelayReply, RelayScanner } from '../core/provider.ts';
+import type { Attempt, Measured } from './attempt.ts';
+import type { ChatCall } from './contract.ts';
+import type { Needs } from './needs.ts';
+import { watchRelay } from './relay.ts';
+import { estimateUsage, type Seen, watchStream } from './stream.ts';
+
+export type ChatTerms = {
+  needs: Needs;
+  settings: ModelSettings;
+  /** No other target follows: an answer without content is better than none. */
+  isLast: boolean;
+};
+
+/** Resolves when the answer has begun. Throws what the target said instead. */
+export async function openChat(
+  call: ChatCall,
+  attempt: Attempt,
+  { needs, settings, isLast }: ChatTerms,
+): Promise<{ relay: RelayReply } | { events: ChatStream }> {
+  const { target, context } = attempt;
+  const { provider, model } = target;
+  const measure = (seen: Seen): Measured => measured(seen.finish?.usage, needs, seen.characters);
+  const watch = async (events: ChatStream) => ({
+    events: await watchStream(
+      events,
+      attempt,
+      { mayBeEmpty: isLast, contentFilterFails: settings.content_filter_fallback && !isLast },
+      measure,
+    ),
+  });
+
+  // A time to the first token exists only in a stream: a route that bounds it is streamed, whatever the client wants.
+  const mustStream = settings.timeout.first_token !== undefined && !call.stream;
+  if (call.body && provider.relay && provider.relays.includes(call.protocol) && !(mustStream && provider.chat)) {
+    const body = relayedBody(call.body, provider.kind, model);
+    const reply = await provider.relay({ protocol: call.protocol, body, stream: call.stream }, context);
+    if ('events' in reply) return watch(reply.events);
+    const relay = await watchRelay(reply, attempt, isLast, (scanner, bytes) =>
+      measureRelay(scanner, needs, bytes, call.stream),
+    );
+    return { relay };
+  }
+  if (!provider.chat)
+    throw new ViaductError('unsupported_capability', `"${target.name}" does not chat: ask for a model that does.`, {
+      param: 'model',
+    });
+  return watch(provider.chat(neutralRequest(call.decode(), provider.kind, model, mustStream), context));
+}
+
+/** OpenRouter's routing fields are for us; only a provider that is OpenRouter gets them as well. */
+const routingFields = ['models', 'provider', 'route'];
+
+function relayedBody(body: JsonObject, kind: string, model: string): JsonObject {
+  const relayed: JsonObject = { ...body, model };
+  if (kind !== 'openrouter') for (const field of routingFields) if (field in relayed) delete relayed[field];
+  return relayed;
+}
+
+function neutralRequest(request: ChatRequest, kind: string, model: string, mustStream: boolean): ChatRequest {
+  const neutral = { ...request, model };
+  if (mustStream) neutral.stream = true;
+  const chat = request.extras?.['openai-chat'];
+  if (chat && kind !== 'openrouter' && routingFields.some((field) => field in chat)) {
+    const { models: _models, provider: _provider, route: _route, ...rest } = chat;
+    neutral.extras = { ...request.extras, 'openai-chat': rest };
+  }
+  return neutral;
+}
+
+function measured(usage: Measured['usage'] | undefined, needs: Needs, characters: number): Measured {
+  if (usage && usage.input + usage.output > 0) return { usage, estimated: false };
+  return { usage: estimateUsage(needs.inputTokens, characters), estimated: true };
+}
+
+/** Bytes of a stream that one token takes: a chunk of JSON around each. */
+const streamBytesPerToken = 220;
+const charactersPerToken = 4;
+
+const measureRelay = (scanner: RelayScanner | undefined, needs: Needs, bytes: number, stream: boolean): Measured =>
+  measured(scanner?.usage, needs, stream ? (bytes / streamBytesPerToken) * charactersPerToken : bytes);

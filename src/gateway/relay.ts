@@ -1,0 +1,114 @@
+/** A relayed answer, watched: held back until its first content, then passed on byte by byte while a scanner reads along. */
+import { ViaductError } from '../core/errors.ts';
+import type { RelayReply, RelayScanner } from '../core/provider.ts';
+import type { Attempt, Measured } from './attempt.ts';
+
+/** Bytes without content that may be held back: an upstream that sends more has nothing to say. */
+const heldLimit = 8 * 2 ** 20;
+
+/**
+ * Wait for the first content of `reply`, and give the reply with a body that ends `attempt` when it is over.
+ * Throws, before anything has gone out, what the upstream said instead; with `mayBeEmpty` false also for a well-formed answer without content.
+ * `measure` makes the bill of what has been relayed so far.
+ */
+export async function watchRelay(
+  reply: RelayReply,
+  attempt: Attempt,
+  mayBeEmpty: boolean,
+  measure: (scanner: RelayScanner | undefined, bytes: number) => Measured,
+): Promise<RelayReply> {
+  const { scanner } = reply;
+  const source = reply.body[Symbol.asyncIterator]();
+  const held: Buffer[] = [];
+  let bytes = 0;
+  let over = false;
+
+  while (!over) {
+    const next = await source.next();
+    if (next.done) {
+      over = true;
+      scanner?.end?.();
+    } else {
+      held.push(next.value);
+      bytes += next.value.length;
+      scanner?.push(next.value);
+    }
+    if (scanner?.error) throw scanner.error;
+    if (!scanner || scanner.contentSeen) break;
+    if (bytes > heldLimit) throw invalid(attempt, 'sent no answer');
+  }
+  if (scanner && !scanner.contentSeen) {
+    if (scanner.finish === undefined) throw invalid(attempt, 'gave an empty answer');
+    if (!mayBeEmpty) throw invalid(attempt, 'gave an answer without content');
+  }
+  attempt.opened(() => measure(scanner, bytes));
+  if (over) attempt.end();
+
+  let failure: ViaductError | undefined;
+  const fail = (thrown: unknown) => {
+    const error = ViaductError.from(attempt.context.signal.aborted ? attempt.context.signal.reason : thrown);
+    attempt.end(error);
+    return error;
+  };
+  const finish = () => {
+    over = true;
+    scanner?.end?.();
+    if (scanner?.error) throw fail(scanner.error);
+    if (scanner && !scanner.done && scanner.finish === undefined)
+      throw fail(invalid(attempt, 'broke off in the middle of its answer'));
+    attempt.end();
+  };
+
+  const body: AsyncIterator<Buffer> = {
+    async next() {
+      const first = held.length > 1 ? Buffer.concat(held) : held[0];
+      if (first) {
+        held.length = 0;
+        return { done: false, value: first };
+      }
+      if (failure) throw failure;
+      if (over) return done;
+      let next: IteratorResult<Buffer>;
+      try {
+        next = await source.next();
+      } catch (thrown) {
+        throw fail(thrown);
+      }
+      if (next.done) {
+        finish();
+        return done;
+      }
+      const chunk = next.value;
+      attempt.touch();
+      bytes += chunk.length;
+      scanner?.push(chunk);
+      if (!scanner?.error) return { done: false, value: chunk };
+      // The upstream's own words for a failure stay here; the door says it in ours.
+      failure = fail(scanner.error);
+      const before = wholeEventsBefore(chunk, '"error"');
+      if (before.length === 0) throw failure;
+      return { done: false, value: before };
+    },
+    async return() {
+      if (!over) {
+        over = true;
+        attempt.end(new ViaductError('client_closed_request', 'The client left.'));
+        await source.return?.();
+      }
+      return done;
+    },
+  };
+  return { ...reply, body: { [Symbol.asyncIterator]: () => body } };
+}
+
+const done: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+const invalid = ({ target }: Attempt, what: string) =>
+  new ViaductError('provider_invalid_response', `The provider ${target.provider.name} ${what}.`);
+
+/** The part of a stream's bytes that ends with the last whole event before `mark`. */
+function wholeEventsBefore(chunk: Buffer, mark: string): Buffer {
+  const at = chunk.indexOf(mark);
+  const until = Math.max(chunk.lastIndexOf('\n\n', at) + 2, chunk.lastIndexOf('\r\n\r\n', at) + 4);
+  return at === -1 || until < 4 ? chunk.subarray(0, 0) : chunk.subarray(0, until);
+}
