@@ -4,6 +4,7 @@ import { ViaductError } from '../core/errors.ts';
 import { anthropic } from './anthropic/index.ts';
 import type { FrontDoor, Services } from './define.ts';
 import { credentialsOf } from './http.ts';
+import { createRefusal } from './not-found.ts';
 import { ollama } from './ollama/index.ts';
 import { openai } from './openai/index.ts';
 
@@ -50,6 +51,13 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai, anth
         },
       });
     }
+  const refusal = createRefusal(doors);
+  app.setNotFoundHandler((request, reply) => {
+    const { door, error } = refusal(request.method, request.url);
+    const { requestId } = credentialsOf(request, reply);
+    reply.header('x-request-id', requestId);
+    return sendError(reply, error, door, requestId);
+  });
   return app;
 }
 

@@ -85,6 +85,8 @@ export type LocalOptions = {
   keepAlive?: number;
   /** Skip the chat template: the last user message is the whole prompt. */
   raw?: boolean;
+  /** With `raw`: the prompt as the model's own token ids, instead of the last user message. */
+  promptTokens?: number[];
   /** Go text/template that replaces the model's own for this request. */
   template?: string;
   /** Text that follows the insertion point (fill in the middle). */

@@ -9,7 +9,7 @@ import { reasoningFormats } from './decode-reply.ts';
 export type ReplyContext = {
   /** Seconds since 1970. */
   created: number;
-  /** Used where the provider gave no id of its own. */
+  /** `chatcmpl-…`, ours: providers' own ids are not unique together. */
   id: string;
   /** Model name as the client wrote it, used where the provider names none. */
   model: string;
@@ -52,9 +52,9 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
   const tail = context.includeUsage ? '],"usage":null}\n\n' : ']}\n\n';
   const detailsSeen = new Map<number, number>();
 
-  const begin = (id: string, model: string) => {
+  const begin = (model: string) => {
     head ||= `data: ${openObject({
-      id: id || context.id,
+      id: context.id,
       object: 'chat.completion.chunk',
       created: context.created,
       model: model || context.model,
@@ -91,7 +91,7 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
     push(event, index = 0) {
       switch (event.type) {
         case 'start':
-          begin(event.id, event.model);
+          begin(event.model);
           return chunk(index, '{"role":"assistant","content":"","refusal":null}');
         case 'text':
           return chunk(
@@ -123,13 +123,13 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
     },
 
     end() {
-      begin('', '');
+      begin('');
       const total = context.includeUsage && usage ? `${head}],"usage":${JSON.stringify(encodeUsage(usage))}}\n\n` : '';
       return `${total}data: [DONE]\n\n`;
     },
 
     fail: (error) => {
-      begin('', '');
+      begin('');
       const broken = '{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"error"}';
       return `${head}${broken}],"error":${JSON.stringify(encodeErrorObject(error))}}\n\n`;
     },
@@ -146,7 +146,7 @@ export function encodeResponse(results: ChatResult | ChatResult[], context: Repl
   const all = Array.isArray(results) ? results : [results];
   const usage = all.map((result) => result.finish.usage).reduce(addChoice);
   return {
-    id: all[0]?.id || context.id,
+    id: context.id,
     object: 'chat.completion',
     created: context.created,
     model: all[0]?.model || context.model,

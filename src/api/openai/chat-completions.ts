@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import { ViaductError } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/json.ts';
+import type { ChatCall, Served } from '../../gateway/gateway.ts';
+import {
+  createStreamEncoder,
+  decodeRequest,
+  encodeResponse,
+  encodeStreamError,
+  type StreamContext,
+} from '../../protocols/openai-chat.ts';
+import { sendChat, streamChat } from '../chat-answer.ts';
+import type { Endpoint, Exchange } from '../define.ts';
+import { jsonBody, servedHeaders } from '../http.ts';
+import { collectMany, streamMany } from './side-by-side.ts';
+
+/** POST /v1/chat/completions — https://platform.openai.com/docs/api-reference/chat/create */
+export const chatCompletions: Endpoint = {
+  method: 'POST',
+  path: '/v1/chat/completions',
+  async handle(exchange) {
+    const body = jsonBody(exchange.request);
+    const call = callOf(body);
+    const context = contextOf(exchange, body);
+    if (typeof body['n'] === 'number' && body['n'] !== 1) return answerMany(exchange, call, context);
+    if (!call.stream) return sendChat(exchange, call, (result, served) => encodeResponse(result, context(served)));
+    return streamChat(exchange, call, {
+      contentType: 'text/event-stream; charset=utf-8',
+      keepAlive: ': keep-alive\n\n',
+      createEncoder: (served) => createStreamEncoder(context(served)),
+      encodeError: (error) => encodeStreamError(error, context()),
+    });
+  },
+};
+
+/** The body as a call. Only what every request needs is checked: a relayed one is checked by its provider. */
+function callOf(body: JsonObject): ChatCall {
+  const { model, messages, stream } = body;
+  if (typeof model !== 'string' || model === '') throw invalid('model', model, 'a string');
+  if (!Array.isArray(messages)) throw invalid('messages', messages, 'an array');
+  if (stream != null && typeof stream !== 'boolean') throw invalid('stream', stream, 'a boolean');
+  return {
+    protocol: 'openai-chat',
+    model,
+    stream: stream ?? false,
+    body,
+    decode: () => decodeRequest(body),
+  };
+}
+
+function invalid(param: string, value: unknown, expected: string) {
+  const message =
+    value === undefined
+      ? `Missing required parameter: '${param}'.`
+      : `Invalid type for '${param}': expected ${expected} that is not empty.`;
+  return new ViaductError('invalid_request', message, { param });
+}
+
+/** What every piece of the answer says of itself. The fingerprint of a local model is that of its weights. */
+function contextOf({ request, services }: Exchange, body: JsonObject): (served?: Served) => StreamContext {
+  const { stream_options, reasoning, functions, model } = body;
+  const context: StreamContext = {
+    id: `chatcmpl-${randomUUID().replaceAll('-', '')}`,
+    created: Math.floor(services.now() / 1000),
+    model: String(model),
+    includeUsage: field(stream_options, 'include_usage') === true || request.headers['x-viaduct-usage'] === 'always',
+    hideReasoning: field(reasoning, 'exclude') === true,
+    legacyFunctions: Array.isArray(functions),
+  };
+  return (served) => {
+    const digest = served?.report.digest;
+    return digest ? { ...context, systemFingerprint: `fp_${digest.replace('sha256:', '').slice(0, 12)}` } : context;
+  };
+}
+
+const field = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+
+/** `n` answers are `n` calls side by side; with a seed each has its own, counted up from it. */
+async function answerMany(exchange: Exchange, call: ChatCall, context: (served?: Served) => StreamContext) {
+  const { n = 1, ...request } = call.decode();
+  const calls = Array.from({ length: n }, (_, at): ChatCall => {
+    const { body: _body, ...rest } = call;
+    const own = request.seed === undefined ? request : { ...request, seed: request.seed + at };
+    return { ...rest, decode: () => own };
+  });
+  if (call.stream) return streamMany(exchange, calls, (served) => createStreamEncoder(context(served)));
+  const { results, served } = await collectMany(exchange, calls);
+  return exchange.reply.headers(servedHeaders(served)).send(encodeResponse(results, context(served)));
+}
