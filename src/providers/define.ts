@@ -4,7 +4,7 @@
  *   kind      the word users write in the configuration
  *   config    a zod object of its settings, in snake_case, usually `{ ...apiSettings }` and what is its own
  *   create    settings → Provider, usually through `createHttpProvider` of http.ts with:
- *               baseUrl     scheme, host and path; paths of dialects are appended to it
+ *               baseUrl     scheme, host and path (baseUrlOf); paths of dialects are appended to it
  *               authorize   key → headers (default: `authorization: Bearer`); `sign` for schemes that need the whole request
  *               dialects    the protocols it speaks: the first serves neutral chats, every one with a scanner is relayed
  *               adapt       quirks: the body about to be sent → the body this provider wants
@@ -76,3 +76,15 @@ export const apiSettings = {
 /** `api_key` as a list. */
 export const keysOf = ({ api_key }: { api_key?: string | string[] | undefined }): string[] =>
   api_key === undefined ? [] : [api_key].flat();
+
+/**
+ * Where a provider is: the configured address, else `usual`. An address without a path gets that of `usual`, because
+ * half of all documentation writes `https://host` and the other half `https://host/v1`.
+ */
+export function baseUrlOf({ base_url }: { base_url?: string | undefined }, usual: string): string {
+  if (base_url === undefined) return usual;
+  const url = new URL(base_url);
+  if (url.pathname !== '/') return base_url;
+  url.pathname = new URL(usual).pathname;
+  return url.href;
+}

@@ -39,7 +39,7 @@ export type Upstream = {
   get(path: string, signal: AbortSignal): Promise<JsonObject>;
 };
 
-type Extras = Pick<Provider, 'embed' | 'rerank' | 'image' | 'models' | 'countTokens' | 'describe'>;
+export type Extras = Pick<Provider, 'embed' | 'rerank' | 'image' | 'models' | 'countTokens' | 'describe'>;
 
 /** Largest reply that is not a stream: 4,096 pictures aside, nothing real comes near it. */
 const replyLimit = 128 * 2 ** 20;
@@ -77,9 +77,9 @@ export function createHttpProvider(
     name,
     kind,
     relays: [...byProtocol.keys()],
-    async *chat(request: ChatRequest, { signal }: CallContext): ChatStream {
+    async *chat(request: ChatRequest, { signal, requestId }: CallContext): ChatStream {
       const reply = await post(main, request.model, request.stream, main.encodeRequest(request), signal);
-      yield* decodeReply(name, main, reply);
+      for await (const batch of decodeReply(name, main, reply)) yield named(batch, requestId, request.model);
     },
     async relay({ protocol, body, stream }: RelayRequest, { signal }: CallContext) {
       const dialect = byProtocol.get(protocol);
@@ -106,6 +106,13 @@ export function createHttpProvider(
       get: async (path, signal) => parsed(await call.json('GET', path, undefined, signal, main)),
     }),
   };
+}
+
+/** Protocols without an id or a model in their replies (Bedrock) leave them empty: ours stand in. */
+function named(batch: readonly ChatEvent[], id: string, model: string): readonly ChatEvent[] {
+  const [first] = batch;
+  if (first?.type !== 'start' || (first.id && first.model)) return batch;
+  return [{ ...first, id: first.id || id, model: first.model || model }, ...batch.slice(1)];
 }
 
 const defaultType = (stream: boolean) => (stream ? 'text/event-stream; charset=utf-8' : 'application/json');

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { createHttpProvider } from './http.ts';
+import { cohereRerank, openaiChat, openaiEmbed, openaiImage, openaiModels } from './openai-dialect.ts';
+
+/** Any server that speaks OpenAI's chat completions: LM Studio, llama.cpp, SGLang, Together, Fireworks, another Viaduct … */
+export const openaiCompatible = defineProvider({
+  kind: 'openai-compatible',
+  config: z.strictObject({
+    ...apiSettings,
+    base_url: z.url({ protocol: /^https?$/ }).describe('Where /chat/completions is found; /v1 when no path is given'),
+    stream_usage: z.boolean().default(true).describe('The server takes stream_options.include_usage'),
+  }),
+  create: (name, config) =>
+    createHttpProvider(
+      {
+        name,
+        kind: 'openai-compatible',
+        baseUrl: baseUrlOf(config, 'http://localhost/v1'),
+        keys: keysOf(config),
+        headers: config.headers,
+        connectTimeout: config.connect_timeout,
+        dialects: [openaiChat({ streamUsage: config.stream_usage })],
+      },
+      (upstream) => ({
+        embed: openaiEmbed(upstream),
+        image: openaiImage(upstream),
+        rerank: cohereRerank(upstream),
+        models: openaiModels(upstream),
+      }),
+    ),
+});

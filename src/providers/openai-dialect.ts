@@ -1,0 +1,132 @@
+/** OpenAI's protocols as a provider speaks them: shared by every kind that is OpenAI-shaped. */
+
+import { ViaductError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { ModelInfo } from '../core/provider.ts';
+import * as chat from '../protocols/openai-chat.ts';
+import * as embeddings from '../protocols/openai-embeddings.ts';
+import * as responses from '../protocols/openai-responses.ts';
+import type { Dialect, RelayFilter } from './define.ts';
+import type { Extras, Upstream } from './http.ts';
+
+/** Chat completions, translated and relayed. `quirks` says where the provider differs. */
+export function openaiChat(quirks: chat.ChatDialect = {}, path: Dialect['path'] = '/chat/completions'): Dialect {
+  return {
+    protocol: 'openai-chat',
+    path,
+    encodeRequest: (request) => chat.encodeRequest(request, quirks),
+    createStreamDecoder: chat.createStreamDecoder,
+    decodeResponse: chat.decodeResponse,
+    decodeError: chat.decodeError,
+    createRelayScanner: chat.createRelayScanner,
+    forRelay: (body, stream) => (stream && quirks.streamUsage !== false ? askForUsage(body) : { body }),
+  };
+}
+
+/** The Responses API, relayed. */
+export const openaiResponses: Dialect = {
+  protocol: 'openai-responses',
+  path: '/responses',
+  encodeRequest: responses.encodeRequest,
+  createStreamDecoder: responses.createStreamDecoder,
+  decodeResponse: responses.decodeResponse,
+  decodeError: responses.decodeError,
+  createRelayScanner: responses.createRelayScanner,
+};
+
+/** Usage of a stream comes only when asked for. A client that did not ask does not get the chunk that carries it. */
+function askForUsage(body: JsonObject): { body: JsonObject; filter?: RelayFilter } {
+  const options = body['stream_options'];
+  const asked = options !== null && typeof options === 'object' && !Array.isArray(options) ? options : {};
+  if (asked['include_usage'] === true) return { body };
+  return { body: { ...body, stream_options: { ...asked, include_usage: true } }, filter: createUsageFilter() };
+}
+
+const nothing: Buffer = Buffer.alloc(0);
+const marks = ['"choices":[]', '"choices": []'].map((mark) => Buffer.from(mark));
+
+/** Takes events out that have usage and no choice. Bytes of an event that is not whole yet wait for the rest. */
+export function createUsageFilter(): RelayFilter {
+  let rest = nothing;
+  return {
+    push(chunk) {
+      const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      const until = Math.max(bytes.lastIndexOf('\n\n') + 2, bytes.lastIndexOf('\r\n\r\n') + 4);
+      if (until < 4) {
+        rest = bytes;
+        return nothing;
+      }
+      rest = bytes.subarray(until);
+      return withoutUsage(bytes.subarray(0, until));
+    },
+    end() {
+      const last = withoutUsage(rest);
+      rest = nothing;
+      return last;
+    },
+  };
+}
+
+function withoutUsage(events: Buffer): Buffer {
+  if (!marks.some((mark) => events.includes(mark))) return events;
+  const kept = events
+    .toString('latin1')
+    .split(/(?<=\r?\n\r?\n)/)
+    .filter((event) => !(/"choices": ?\[\]/.test(event) && /"usage": ?\{/.test(event)));
+  return Buffer.from(kept.join(''), 'latin1');
+}
+
+/** POST /embeddings. */
+export const openaiEmbed = (upstream: Upstream, path = '/embeddings'): NonNullable<Extras['embed']> =>
+  async function embed(request, context) {
+    const result = embeddings.decodeResponse(await upstream.json(path, embeddings.encodeRequest(request), context));
+    if (!result)
+      throw new ViaductError('provider_invalid_response', 'The provider answered with something that is no embedding.');
+    return result;
+  };
+
+/** POST /images/generations: OpenAI's body both ways. */
+export const openaiImage =
+  (upstream: Upstream, path = '/images/generations'): NonNullable<Extras['image']> =>
+  ({ body }, context) =>
+    upstream.json(path, body, context);
+
+/** GET /models. Source: https://platform.openai.com/docs/api-reference/models/list; vLLM and OpenRouter add the context's length. */
+export const openaiModels = (upstream: Upstream, path = '/models') =>
+  async function models(signal: AbortSignal): Promise<ModelInfo[]> {
+    const { data } = await upstream.get(path, signal);
+    if (!Array.isArray(data)) return [];
+    return data.flatMap((entry): ModelInfo[] => {
+      if (entry === null || typeof entry !== 'object' || Array.isArray(entry) || typeof entry['id'] !== 'string')
+        return [];
+      const context = entry['context_length'] ?? entry['max_model_len'];
+      return [
+        {
+          id: entry['id'],
+          ...(typeof entry['created'] === 'number' && { created: entry['created'] * 1000 }),
+          ...(typeof context === 'number' && { contextLength: context }),
+          ...(typeof entry['owned_by'] === 'string' && { ownedBy: entry['owned_by'] }),
+        },
+      ];
+    });
+  };
+
+/** POST /rerank, as Cohere, Jina, vLLM and TEI have it. Source: https://docs.cohere.com/reference/rerank */
+export const cohereRerank = (upstream: Upstream, path = '/rerank'): NonNullable<Extras['rerank']> =>
+  async function rerank({ model, query, documents, topN }, context) {
+    const body = { model, query, documents, ...(topN !== undefined && { top_n: topN }) };
+    const reply = await upstream.json(path, body, context);
+    const results = Array.isArray(reply['results']) ? reply['results'] : [];
+    const usage = reply['usage'];
+    const tokens =
+      usage !== null && typeof usage === 'object' && !Array.isArray(usage) ? Number(usage['total_tokens'] ?? 0) : 0;
+    return {
+      model,
+      results: results.flatMap((entry) =>
+        entry !== null && typeof entry === 'object' && !Array.isArray(entry)
+          ? [{ index: Number(entry['index']), score: Number(entry['relevance_score'] ?? entry['score']) }]
+          : [],
+      ),
+      usage: { input: tokens, output: 0 },
+    };
+  };

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { createHttpProvider } from './http.ts';
+import { openaiChat, openaiEmbed, openaiImage, openaiModels, openaiResponses } from './openai-dialect.ts';
+
+/** OpenAI itself. https://platform.openai.com/docs/api-reference */
+export const openai = defineProvider({
+  kind: 'openai',
+  config: z.strictObject({
+    ...apiSettings,
+    organization: z.string().optional(),
+    project: z.string().optional(),
+  }),
+  create: (name, config) =>
+    createHttpProvider(
+      {
+        name,
+        kind: 'openai',
+        baseUrl: baseUrlOf(config, 'https://api.openai.com/v1'),
+        keys: keysOf(config),
+        headers: {
+          ...(config.organization && { 'openai-organization': config.organization }),
+          ...(config.project && { 'openai-project': config.project }),
+          ...config.headers,
+        },
+        connectTimeout: config.connect_timeout,
+        dialects: [
+          openaiChat({
+            maxTokens: 'max_completion_tokens',
+            reasoningHistory: 'omit',
+            samplers: false,
+            cacheMarks: false,
+          }),
+          openaiResponses,
+        ],
+      },
+      (upstream) => ({
+        embed: openaiEmbed(upstream),
+        image: openaiImage(upstream),
+        models: openaiModels(upstream),
+      }),
+    ),
+});
