@@ -41,16 +41,27 @@ export function jsonBody(request: FastifyRequest): JsonObject {
   return body as JsonObject;
 }
 
-/** Which target served, as response headers. */
-export function servedHeaders({ provider, model, attempts, report, cost }: Served): Record<string, string> {
-  return {
+/** Which target served, at what price and with how much of our own time, as response headers. */
+export function servedHeaders(served: Served): Record<string, string> {
+  const { provider, model, attempts, report, cost, elapsedMs, overheadMs, limitHeaders, failures } = served;
+  const headers: Record<string, string> = {
     'x-viaduct-provider': provider,
-    'x-viaduct-model': model,
+    'x-viaduct-model': printable(model),
     'x-viaduct-attempts': String(attempts),
-    ...(report.digest && { 'x-viaduct-digest': report.digest }),
-    ...(cost !== undefined && { 'x-viaduct-cost': String(cost) }),
   };
+  if (report.digest) headers['x-viaduct-digest'] = report.digest;
+  if (cost !== undefined) headers['x-viaduct-cost'] = dollars(cost);
+  if (overheadMs !== undefined) headers['x-viaduct-overhead-ms'] = overheadMs.toFixed(2);
+  if (elapsedMs !== undefined) headers['openai-processing-ms'] = String(Math.round(elapsedMs));
+  if (failures) headers['x-viaduct-failures'] = printable(failures.join(', '));
+  return limitHeaders ? Object.assign(headers, limitHeaders) : headers;
 }
+
+/** A header takes no more than this. */
+const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?');
+
+/** USD without an exponent: 0.00000042. */
+const dollars = (cost: number) => (cost === 0 ? '0' : cost.toFixed(12).replace(/0+$/, '').replace(/\.$/, ''));
 
 /** Where a streamed answer goes: one write per batch, waiting when the client reads slowly. */
 export type StreamWriter = {
