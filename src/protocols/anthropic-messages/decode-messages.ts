@@ -11,7 +11,7 @@ export const cacheMark = z
   .nullish()
   .transform((mark) => (mark ? { cache: mark.ttl ? { ttl: mark.ttl } : {} } : {}));
 
-const wireMessage = z.looseObject({ role: z.enum(['user', 'assistant', 'system']), content: z.unknown() });
+const wireMessage = z.looseObject({ role: z.enum(['user', 'assistant', 'system']), content: z.unknown().optional() });
 const anyBlock = z.looseObject({ type: z.string() });
 
 const textBlock = z.object({ text: z.string(), cache_control: cacheMark });
@@ -29,7 +29,7 @@ const documentBlock = z.object({
     z.object({ type: z.literal('text'), media_type: z.string(), data: z.string() }),
     z.object({ type: z.literal('url'), url: z.string() }),
     z.object({ type: z.literal('file'), file_id: z.string() }),
-    z.object({ type: z.literal('content'), content: z.unknown() }),
+    z.object({ type: z.literal('content'), content: z.unknown().optional() }),
   ]),
   title: z.string().nullish(),
   context: z.string().nullish(),
@@ -51,7 +51,7 @@ const toolUseBlock = z.object({
 });
 const toolResultBlock = z.object({
   tool_use_id: z.string().min(1),
-  content: z.unknown(),
+  content: z.unknown().optional(),
   is_error: z.boolean().nullish(),
   cache_control: cacheMark,
 });
@@ -77,7 +77,7 @@ export function decodeSystem(content: unknown, at: string): Message[] {
   return parts.length > 0 ? [{ role: 'system', parts }] : [];
 }
 
-/** Throws invalid_request or unsupported_parameter, naming the message and the block. */
+/** Throws invalid_request or unsupported_capability, naming the message and the block. */
 export function decodeMessages(messages: unknown[]): Message[] {
   return messages.flatMap((message, index) => {
     const at = `messages.${index}`;
@@ -120,7 +120,7 @@ function decodeUserBlock(block: Block, at: string): (TextPart | ImagePart | File
     }
     default:
       throw new ViaductError(
-        'unsupported_parameter',
+        'unsupported_capability',
         `${at}.type: content blocks of type "${block.type}" are understood by Anthropic's models only.`,
         { param: `${at}.type` },
       );
@@ -135,7 +135,7 @@ function decodeText(block: Block, at: string): TextPart {
 function decodeImage(block: Block, at: string): ImagePart {
   const { source, cache_control } = validate(imageBlock, block, at);
   if (source.type === 'file')
-    throw new ViaductError('unsupported_parameter', `${at}.source: send the image as base64 or as a URL.`, {
+    throw new ViaductError('unsupported_capability', `${at}.source: send the image as base64 or as a URL.`, {
       param: `${at}.source`,
     });
   return {

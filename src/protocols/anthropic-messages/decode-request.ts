@@ -11,7 +11,7 @@ const wireRequest = z.looseObject({
   model: z.string().min(1),
   messages: z.array(z.unknown()).min(1, 'at least one message is required'),
   max_tokens: z.int().min(1).nullish(),
-  system: z.unknown(),
+  system: z.unknown().optional(),
   stream: z.boolean().nullish(),
   temperature: z.number().min(0).max(1).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
@@ -56,7 +56,7 @@ const known = new Set([...Object.keys(wireRequest.shape)]);
 
 /**
  * Body → request. `counting` is for count_tokens, whose body has no `max_tokens`.
- * Throws invalid_request naming the first bad field, unsupported_parameter for content that no other protocol carries.
+ * Throws invalid_request naming the first bad field, unsupported_capability for content that only Anthropic's models understand.
  * Source: https://docs.anthropic.com/en/api/messages
  */
 export function decodeRequest(body: JsonObject, { counting = false } = {}): ChatRequest {
