@@ -12,7 +12,7 @@ export async function readJson(reply: RunnerReply): Promise<JsonObject> {
 
 /**
  * The `data:` objects of a streamed reply, one batch per read of the socket; ends at `[DONE]` or with the body.
- * The engine writes one line per event and LF only.
+ * The engine writes an event as one line, LF only.
  * Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
  */
 export async function* readEvents(reply: RunnerReply): AsyncGenerator<readonly JsonObject[], void> {
@@ -21,28 +21,29 @@ export async function* readEvents(reply: RunnerReply): AsyncGenerator<readonly J
     const bytes: Buffer = rest ? Buffer.concat([rest, chunk]) : chunk;
     const batch: JsonObject[] = [];
     let from = 0;
+    let done = false;
     for (let end = bytes.indexOf(lineFeed); end >= 0; end = bytes.indexOf(lineFeed, from)) {
-      const isData = bytes[from] === d && bytes.subarray(from, from + prefix.length).equals(prefix);
-      if (isData) {
-        const data = bytes.subarray(from + prefix.length, end);
-        if (data[0] === bracket) {
-          if (batch.length > 0) yield batch;
-          return;
-        }
-        batch.push(parse(data));
-      }
+      const data = dataOf(bytes.subarray(from, end));
       from = end + 1;
+      // `[DONE]`: all other events are objects.
+      if (data?.[0] === bracket) done = true;
+      else if (data) batch.push(parse(data));
     }
-    rest = from < bytes.length ? bytes.subarray(from) : undefined;
     if (batch.length > 0) yield batch;
+    // What follows is the end of the body, read so that the connection can be used again.
+    if (!done) rest = from < bytes.length ? bytes.subarray(from) : undefined;
   }
 }
 
 const lineFeed = 0x0a;
-const d = 0x64;
-/** `[DONE]`; the engine's events are objects, never arrays. */
 const bracket = 0x5b;
 const prefix = Buffer.from('data: ');
+
+function dataOf(line: Buffer): Buffer | undefined {
+  return line[0] === prefix[0] && prefix.equals(line.subarray(0, prefix.length))
+    ? line.subarray(prefix.length)
+    : undefined;
+}
 
 function parse(bytes: Buffer): JsonObject {
   try {
