@@ -23,17 +23,14 @@ export function formatPath(path: readonly PropertyKey[]): string {
   );
 }
 
-/** Of a union's branches, the one that came furthest is the one that the client meant. */
-function deepest(issue: Issue, path: readonly PropertyKey[]): { issue: Issue; path: readonly PropertyKey[] } {
+type Found = { issue: Issue; path: readonly PropertyKey[] };
+
+/** Of a union's branches, the one that the client meant: its types fit best, or else the fault lies deepest in it. */
+function deepest(issue: Issue, path: readonly PropertyKey[]): Found {
   if (issue.code !== 'invalid_union') return { issue, path };
-  let best: { issue: Issue; path: readonly PropertyKey[] } = { issue, path };
-  for (const branch of issue.errors) {
-    const first = branch[0];
-    if (!first) continue;
-    const found = deepest(first, [...path, ...first.path]);
-    if (found.path.length > best.path.length) best = found;
-  }
-  return best;
+  const branches = issue.errors.flatMap(([first]) => (first ? [deepest(first, [...path, ...first.path])] : []));
+  const rank = ({ issue: found, path: at }: Found) => (found.code === 'invalid_type' ? at.length : 1000 + at.length);
+  return branches.reduce((best, found) => (rank(found) > rank(best) ? found : best), branches[0] ?? { issue, path });
 }
 
 function describe(issue: Issue, param: string): string {

@@ -380,7 +380,7 @@ test('rerank, and images without a provider', async () => {
 test("unknown paths and wrong methods are refused in OpenAI's shape", async () => {
   for (const [method, path, status, code] of [
     ['GET', '/v1/nothing', 404, 'not_found'],
-    ['GET', '/v1/chat/completions/', 404, 'not_found'],
+    ['GET', '/v1/chat/nothing', 404, 'not_found'],
     ['PUT', '/v1/chat/completions', 405, 'method_not_allowed'],
     ['POST', '/v1/models/a/b', 405, 'method_not_allowed'],
   ] as const) {

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { ChatCall } from '../../gateway/gateway.ts';
 import {
+  type CompletionContext,
+  type CompletionRequest,
   createStreamEncoder,
   decodeRequest,
   encodeResponse,
   pickBest,
   sumUsage,
 } from '../../protocols/openai-completions.ts';
-import type { Endpoint } from '../define.ts';
+import { sendChat, streamChat } from '../chat-answer.ts';
+import type { Endpoint, Exchange } from '../define.ts';
 import { jsonBody, servedHeaders } from '../http.ts';
 import { collectMany, streamMany } from './side-by-side.ts';
 
@@ -16,7 +19,8 @@ export const completions: Endpoint = {
   method: 'POST',
   path: '/v1/completions',
   async handle(exchange) {
-    const request = decodeRequest(jsonBody(exchange.request));
+    const body = jsonBody(exchange.request);
+    const request = decodeRequest(body);
     const model = request.calls[0]?.model ?? '';
     const context = {
       id: `cmpl-${randomUUID().replaceAll('-', '')}`,
@@ -26,13 +30,29 @@ export const completions: Endpoint = {
     const calls = request.calls.map(
       (call): ChatCall => ({ protocol: 'openai-completions', model, stream: request.stream, decode: () => call }),
     );
+    const [first] = calls;
+    if (first && calls.length === 1) return answerOne(exchange, { ...first, body }, request, context);
     if (request.stream) return streamMany(exchange, calls, () => createStreamEncoder(request, context));
     const { results, served } = await collectMany(exchange, calls);
     const usage = sumUsage(
       results.map((result) => result.finish.usage),
       request.candidates,
     );
-    const body = encodeResponse(pickBest(results, request), usage, request, context);
-    return exchange.reply.headers(servedHeaders(served)).send(body);
+    return exchange.reply
+      .headers(servedHeaders(served))
+      .send(encodeResponse(pickBest(results, request), usage, request, context));
   },
 };
+
+/** One prompt with one answer, which a provider that has the same endpoint may give itself. */
+function answerOne(exchange: Exchange, call: ChatCall, request: CompletionRequest, context: CompletionContext) {
+  if (!call.stream)
+    return sendChat(exchange, call, (result) => encodeResponse([result], result.finish.usage, request, context));
+  const encoder = createStreamEncoder(request, context);
+  return streamChat(exchange, call, {
+    contentType: 'text/event-stream; charset=utf-8',
+    keepAlive: ': keep-alive\n\n',
+    createEncoder: () => ({ push: (event) => encoder.push(event, 0), end: encoder.end }),
+    encodeError: encoder.fail,
+  });
+}
