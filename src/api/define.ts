@@ -2,12 +2,15 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ViaductError } from '../core/errors.ts';
 import type { Caller, Gateway } from '../gateway/gateway.ts';
 import type { ModelStore } from '../models/store.ts';
+import type { Responses } from '../responses/responses.ts';
 
 /** What a handler may use. Made once, in server.ts. */
 export type Services = {
   gateway: Gateway;
   /** Models on this machine. */
   models: ModelStore;
+  /** Stored and running responses, conversations. */
+  responses: Responses;
   /** Milliseconds since 1970. */
   now: () => number;
 };

@@ -11,5 +11,5 @@ export { chatRequest, decodeRequest, encodeRequest } from './openai-responses/re
 export { encodeFailure, encodeUsage, newResource, type ResourceHead } from './openai-responses/resource.ts';
 export { customToolNames, decodeSettings, neutralSettings, type Settings } from './openai-responses/settings.ts';
 export { createStreamDecoder, decodeResponse } from './openai-responses/stream-decoder.ts';
-export { createStreamEncoder, type StreamEncoder } from './openai-responses/stream-encoder.ts';
+export { createStreamEncoder, type StreamEncoder, withoutSeal } from './openai-responses/stream-encoder.ts';
 export type * from './openai-responses/wire.ts';

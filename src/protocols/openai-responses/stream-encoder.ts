@@ -28,8 +28,10 @@ export type StreamEncoderOptions = {
   customTools?: ReadonlySet<string>;
   /** The client asked for a summary of the thoughts: they are shown as one. */
   summary?: boolean;
-  /** Seals a finished thought, so that it can come back with the next request. */
+  /** Seals a finished thought, so that it can come back with a later request. */
   seal?: (thought: ReasoningPart) => string;
+  /** The client asked to see the seals; else only `output` has them. */
+  showSealed?: boolean;
   /** Sequence number of the first event. */
   firstSequence?: number;
 };
@@ -41,16 +43,17 @@ type OpenReasoning = { kind: 'reasoning'; index: number; id: string; text: strin
 type OpenCall = { index: number; item: FunctionCallItem | CustomToolCallItem; json: string };
 
 export function createStreamEncoder(options: StreamEncoderOptions) {
-  const { newId, seal, summary = false, customTools } = options;
+  const { newId, seal, showSealed = false, summary = false, customTools } = options;
   let resource = options.resource;
   let sequence = options.firstSequence ?? 0;
   const output: Item[] = [];
   let open: OpenMessage | OpenReasoning | undefined;
   const calls = new Map<number, OpenCall>();
 
+  const shown = (item: Item) => (showSealed ? item : withoutSeal(item));
   const event = (type: string, fields: object): ResponseEvent => ({ type, sequence_number: sequence++, ...fields });
   const lifecycle = (type: string, status: ResponseStatus, changes: Partial<ResponseResource> = {}) => {
-    resource = { ...resource, ...changes, status, output: output.filter((item) => item !== undefined) };
+    resource = { ...resource, ...changes, status, output: output.map(shown) };
     return event(type, { response: resource });
   };
 
@@ -159,7 +162,7 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
       ...(seal && { encrypted_content: seal({ type: 'reasoning', text, ...end }) }),
     };
     output[index] = item;
-    yield event('response.output_item.done', { output_index: index, item });
+    yield event('response.output_item.done', { output_index: index, item: shown(item) });
   }
 
   function* closeOpen(status: ItemStatus): Iterable<ResponseEvent> {
@@ -239,6 +242,11 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
       return resource;
     },
 
+    /** The items so far, seals included. */
+    get output(): readonly Item[] {
+      return output;
+    },
+
     /** Waiting to run: background responses. */
     queued(): ResponseEvent[] {
       return [lifecycle('response.created', 'queued'), lifecycle('response.queued', 'queued')];
@@ -246,10 +254,8 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
 
     /** The work begins. */
     begin({ queued = false } = {}): ResponseEvent[] {
-      const running = lifecycle.bind(undefined);
-      return queued
-        ? [running('response.in_progress', 'in_progress')]
-        : [running('response.created', 'in_progress'), running('response.in_progress', 'in_progress')];
+      const created = queued ? [] : [lifecycle('response.created', 'in_progress')];
+      return [...created, lifecycle('response.in_progress', 'in_progress')];
     },
 
     /** An item that the server made itself: a compaction. */
@@ -303,7 +309,7 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
     /** Stopped by the client: no event says so in this protocol, only the object. */
     cancel(): ResponseResource {
       interruptOpen();
-      resource = { ...resource, status: 'cancelled', output: [...output] };
+      resource = { ...resource, status: 'cancelled', output: output.map(shown) };
       return resource;
     },
   };
@@ -333,6 +339,13 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
     open = undefined;
     calls.clear();
   }
+}
+
+/** A thought without what only a later request needs. */
+export function withoutSeal(item: Item): Item {
+  if (item.type !== 'reasoning') return item;
+  const { encrypted_content: _sealed, ...rest } = item;
+  return rest;
 }
 
 function encodeLogprob({ token, logprob, bytes, top }: TokenLogprob): WireLogprob {

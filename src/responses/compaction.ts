@@ -1,0 +1,219 @@
+/**
+ * A conversation that has grown too long → one sealed item that stands for it. What it keeps: instructions word for word, a
+ * summary by the model, what the user asked for in short, and the latest turns (open tool calls with them) whole.
+ */
+import type { ChatRequest } from '../core/chat.ts';
+import { collect } from '../core/collect.ts';
+import { ViaductError } from '../core/errors.ts';
+import type { Usage } from '../core/usage.ts';
+import type { Caller } from '../gateway/gateway.ts';
+import { type CompactionItem, chatRequest, type Item, type Settings } from '../protocols/openai-responses.ts';
+import { boundaries, isInstruction } from './boundaries.ts';
+import { newId } from './ids.ts';
+import type { Sealer } from './seal.ts';
+import { estimateTokens } from './size.ts';
+
+/** What a compaction item holds under its seal. */
+type Compacted = { instructions: Item[]; summary: string; latest: Item[] };
+
+export type Compaction = { item: CompactionItem; usage: Usage };
+
+export type CompactionOptions = {
+  caller: Caller;
+  settings: Settings;
+  sealer: Sealer;
+  /** Tokens that the compacted conversation should stay well below. */
+  limit: number;
+  /** What the summary should pay attention to, in the client's words. */
+  focus?: string | undefined;
+};
+
+const charactersPerToken = 4;
+
+/** Of the limit: what the latest turns may take, and what the summary may. */
+const latestShare = 0.3;
+const summaryShare = 0.15;
+
+/** `items` must hold no compaction: see `expand`. Throws only what would stop any other call too: no key, no quota, client gone. */
+export async function compact(items: readonly Item[], options: CompactionOptions): Promise<Compaction> {
+  const { caller, sealer, limit } = options;
+  const instructions = items.filter(isInstruction);
+  const rest = items.filter((item) => !isInstruction(item));
+  const cut = cutPoint(rest, limit * latestShare);
+  const old = rest.slice(0, cut);
+  const latest = rest.slice(cut);
+  const budget = Math.max(400, Math.floor(limit * summaryShare * charactersPerToken));
+  const { text, usage } = await summarise(old, budget, options);
+  const summary = [text, digest(old, budget)].filter((part) => part !== '').join('\n\n');
+  const content: Compacted = { instructions, summary, latest };
+  return {
+    item: { type: 'compaction', id: newId('cmp'), encrypted_content: sealer.seal('compaction', caller.owner, content) },
+    usage,
+  };
+}
+
+/**
+ * Items with compactions → the plain items that they stand for. What lies before the last compaction is in it and goes, but
+ * for instructions that it does not know. Throws invalid_encrypted_content.
+ */
+export function expand(items: readonly Item[], owner: string, sealer: Sealer): Item[] {
+  const last = items.findLastIndex(({ type }) => type === 'compaction');
+  const item = items[last];
+  if (item?.type !== 'compaction') return [...items];
+  const { instructions, summary, latest } = sealer.open('compaction', owner, item.encrypted_content) as Compacted;
+  const known = new Set(instructions.map(contentOf));
+  const more = items.slice(0, last).filter((before) => isInstruction(before) && !known.has(contentOf(before)));
+  return [...instructions, ...more, ...withSummary(summary, latest), ...items.slice(last + 1)];
+}
+
+const contentOf = (item: Item) => JSON.stringify(item.type === 'message' ? item.content : item);
+
+/** The summary goes before the first message of the user, so that roles still take turns, as many chat templates demand. */
+function withSummary(summary: string, latest: Item[]): Item[] {
+  if (summary === '') return latest;
+  const part = { type: 'input_text' as const, text: `Summary of the conversation so far:\n${summary}\n` };
+  const [first, ...others] = latest;
+  if (first?.type === 'message' && first.role === 'user')
+    return [{ ...first, content: [part, ...first.content] }, ...others];
+  return [{ type: 'message', id: newId('msg'), status: 'completed', role: 'user', content: [part] }, ...latest];
+}
+
+/**
+ * Where the latest turns begin: the earliest place, at best before a message of the user, from which on everything fits
+ * `tokens`. What the model has not answered yet, and calls that nobody has answered yet, are never summarised.
+ */
+function cutPoint(items: readonly Item[], tokens: number): number {
+  const cuts = boundaries(items);
+  const unanswered = items.findLastIndex((item) => !isInput(item)) + 1;
+  const allAnswered = unanswered === items.length && !hasOpenCall(items);
+  const latestCut = allAnswered ? items.length : (cuts.findLast((cut) => cut <= unanswered) ?? 0);
+  const fits = (cut: number) => estimateTokens(items.slice(cut)) <= tokens;
+  const fitting = cuts.filter((cut) => cut <= latestCut && fits(cut));
+  return fitting.find((cut) => isUserMessage(items[cut])) ?? fitting[0] ?? latestCut;
+}
+
+const isUserMessage = (item: Item | undefined) => item?.type === 'message' && item.role === 'user';
+const isOutput = (item: Item) => item.type === 'function_call_output' || item.type === 'custom_tool_call_output';
+const isInput = (item: Item) => isUserMessage(item) || isOutput(item);
+
+function hasOpenCall(items: readonly Item[]): boolean {
+  const answered = new Set(items.flatMap((item) => (isOutput(item) && 'call_id' in item ? [item.call_id] : [])));
+  return items.some(
+    (item) => (item.type === 'function_call' || item.type === 'custom_tool_call') && !answered.has(item.call_id),
+  );
+}
+
+async function summarise(
+  items: readonly Item[],
+  budget: number,
+  { caller, settings, limit, focus }: CompactionOptions,
+): Promise<{ text: string; usage: Usage }> {
+  const none = { text: '', usage: { input: 0, output: 0 } };
+  if (items.length === 0) return none;
+  let room = Math.floor(limit * 0.6 * charactersPerToken);
+  for (let attempt = 0; attempt < 4; attempt++, room = Math.floor(room / 2)) {
+    try {
+      const answer = await caller.chat({
+        protocol: 'openai-responses',
+        model: settings.model,
+        stream: false,
+        decode: () => summaryRequest(settings, transcript(items, room), budget, focus),
+      });
+      // Without a body of the client's there is nothing to relay.
+      if (!('events' in answer)) return none;
+      const { parts, finish } = await collect(answer.events);
+      const text = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
+      return { text: shorten(text.trim(), budget), usage: finish.usage };
+    } catch (thrown) {
+      const error = ViaductError.from(thrown);
+      if (error.code !== 'context_length_exceeded') {
+        if (caller.signal.aborted || stopsEverything.has(error.status)) throw error;
+        return none; // a model that cannot summarise: what follows from the items themselves must do
+      }
+    }
+  }
+  return none;
+}
+
+const stopsEverything = new Set([401, 402, 403, 404, 429]);
+
+function summaryRequest(settings: Settings, text: string, budget: number, focus: string | undefined): ChatRequest {
+  const task = [
+    'Summarise the conversation below, so that it can be continued from the summary alone.',
+    'Keep: what the user wants and the rules they set, decisions, names, numbers and other facts, results of tools, and what is still open.',
+    'Leave out greetings and repetition. Answer with the summary only, in the language of the conversation.',
+    ...(focus ? [`Above all: ${focus}`] : []),
+  ].join(' ');
+  const own = chatRequest({ model: settings.model, ...(settings.options && { options: settings.options }) }, []);
+  return {
+    ...own,
+    messages: [{ role: 'user', parts: [{ type: 'text', text: `${task}\n\n${text}\n\n${task}` }] }],
+    stream: false,
+    maxTokens: Math.max(128, Math.floor(budget / charactersPerToken)),
+    ...(settings.prompt_cache_key && { cacheKey: settings.prompt_cache_key }),
+  };
+}
+
+/** The conversation as text, at most `room` characters: its beginning and its end where it is longer. */
+function transcript(items: readonly Item[], room: number): string {
+  const lines = items.flatMap((item) => {
+    const text = textOf(item);
+    return text === '' ? [] : [shorten(`${speaker(item)}: ${text}`, Math.max(200, Math.floor(room / 4)))];
+  });
+  const all = lines.join('\n');
+  if (all.length <= room) return all;
+  const part = Math.floor(room / 3);
+  return `${all.slice(0, part)}\n…\n${all.slice(-(room - part))}`;
+}
+
+/** What the user asked for and what was called, each in one short line: small models forget in their summaries what this keeps. */
+function digest(items: readonly Item[], budget: number): string {
+  const lines = items.flatMap((item) => {
+    const text = textOf(item).replace(/\s+/g, ' ');
+    const wanted = (item.type === 'message' && item.role === 'user') || item.type === 'function_call';
+    return wanted && text !== '' ? [`- ${speaker(item)}: ${shorten(text, 160)}`] : [];
+  });
+  const kept: string[] = [];
+  let size = 0;
+  // The first says what it is all about; of the others the latest count.
+  for (const line of [...lines.slice(0, 2), ...lines.slice(2).reverse()]) {
+    if (size + line.length > budget) break;
+    size += line.length + 1;
+    kept.push(line);
+  }
+  const opening = kept.slice(0, 2);
+  return kept.length === 0 ? '' : ['Earlier requests, in short:', ...opening, ...kept.slice(2).reverse()].join('\n');
+}
+
+const speaker = (item: Item) =>
+  item.type === 'message'
+    ? item.role
+    : item.type === 'function_call' || item.type === 'custom_tool_call'
+      ? 'call'
+      : 'result';
+
+function textOf(item: Item): string {
+  switch (item.type) {
+    case 'message':
+      return item.content
+        .map((part) => ('text' in part ? part.text : part.type === 'refusal' ? part.refusal : `[${part.type}]`))
+        .join(' ');
+    case 'function_call':
+      return `${item.name}(${item.arguments})`;
+    case 'custom_tool_call':
+      return `${item.name}(${item.input})`;
+    case 'function_call_output':
+    case 'custom_tool_call_output':
+      return typeof item.output === 'string'
+        ? item.output
+        : item.output.map((part) => ('text' in part ? part.text : `[${part.type}]`)).join(' ');
+    default:
+      return '';
+  }
+}
+
+function shorten(text: string, length: number): string {
+  if (text.length <= length) return text;
+  const end = Math.floor(length / 3);
+  return `${text.slice(0, length - end - 1)}…${text.slice(-end)}`;
+}

@@ -1,0 +1,77 @@
+/** Asking a model with a context that may be too long for it. */
+import { ViaductError } from '../core/errors.ts';
+import type { Caller, ChatAnswer, ChatCall } from '../gateway/gateway.ts';
+import type { CompactionItem, Item, Settings } from '../protocols/openai-responses.ts';
+import { compact, expand } from './compaction.ts';
+import type { Sealer } from './seal.ts';
+import { charactersOf, estimateTokens } from './size.ts';
+import { dropOldest } from './truncate.ts';
+
+export type Fitted = {
+  answer: ChatAnswer;
+  /** Made on the way: stands for everything before the answer. */
+  compaction: CompactionItem | undefined;
+};
+
+export type FitOptions = {
+  caller: Caller;
+  settings: Settings;
+  sealer: Sealer;
+  /** Items without compactions → the call to make. */
+  callOf(items: readonly Item[]): ChatCall;
+};
+
+const maxCompactions = 4;
+const maxTruncations = 12;
+
+/**
+ * Ask the model about `items`. Where the client allows it and the context is too long, it is made shorter and asked again:
+ * `context_management` compacts above its threshold and wherever the model refuses, `truncation: auto` drops the oldest.
+ * Throws what the model's provider throws, context_length_exceeded where nothing may or can go.
+ */
+export async function askWithin(items: readonly Item[], options: FitOptions): Promise<Fitted> {
+  const { caller, settings, callOf } = options;
+  const [management] = settings.context_management ?? [];
+  const threshold = management?.compact_threshold ?? undefined;
+  let context = items;
+  let compaction: CompactionItem | undefined;
+  const compactTo = async (limit: number) => {
+    ({ item: compaction } = await compact(context, { ...options, limit }));
+    context = expand([compaction], caller.owner, options.sealer);
+  };
+
+  if (threshold !== undefined && (await reaches(threshold, context, caller, callOf(context))))
+    await compactTo(threshold);
+  let limit = Math.min(threshold ?? Number.POSITIVE_INFINITY, estimateTokens(context));
+  for (let attempt = 0; attempt <= maxTruncations; attempt++) {
+    try {
+      return { answer: await caller.chat(callOf(context)), compaction };
+    } catch (thrown) {
+      const error = ViaductError.from(thrown);
+      if (error.code !== 'context_length_exceeded') throw error;
+      limit = Math.floor(limit * 0.7);
+      if (management && attempt < maxCompactions) await compactTo(limit);
+      else context = shortened(context, management !== undefined || settings.truncation === 'auto', error);
+    }
+  }
+  throw new ViaductError(
+    'context_length_exceeded',
+    'The input does not fit the context of the model, however much is left out.',
+    {
+      param: 'input',
+    },
+  );
+}
+
+function shortened(items: readonly Item[], allowed: boolean, error: ViaductError): Item[] {
+  const shorter = allowed ? dropOldest(items, 0.7) : undefined;
+  if (!shorter) throw error;
+  return shorter;
+}
+
+/** Asks the model only where a guess could be wrong: a text has at most as many tokens as characters. */
+async function reaches(threshold: number, items: readonly Item[], caller: Caller, call: ChatCall): Promise<boolean> {
+  if (charactersOf(items) < threshold) return false;
+  const { result } = await caller.countTokens(call);
+  return (result || estimateTokens(items)) >= threshold;
+}

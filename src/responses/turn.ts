@@ -1,0 +1,176 @@
+/** One response from request to last event: context, compaction or truncation where it is too long, answer, keeping. */
+import type { ChatEvent } from '../core/chat.ts';
+import { ViaductError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import type { RelayReply } from '../core/provider.ts';
+import type { Caller, ChatCall, Served } from '../gateway/gateway.ts';
+import {
+  chatRequest,
+  createStreamEncoder,
+  customToolNames,
+  decodeItems,
+  decodeSettings,
+  type Item,
+  newResource,
+  type ResponseEvent,
+  type ResponseResource,
+  type Settings,
+} from '../protocols/openai-responses.ts';
+import { expand } from './compaction.ts';
+import { type Context, type Memory, resolveContext, type Stores } from './context.ts';
+import { askWithin, type Fitted } from './fit.ts';
+import { newId } from './ids.ts';
+import { openReasoning, type Sealer } from './seal.ts';
+import { createToolFilter } from './tool-limits.ts';
+
+export type TurnDeps = { stores: Stores; sealer: Sealer; now: () => number };
+
+export type TurnOptions = {
+  /** Responses that the connection remembers. */
+  memory?: Memory | undefined;
+  /** Sends `stream` to the model whatever the body says: background and WebSocket turns are always streamed. */
+  stream?: boolean;
+  /** Called with the finished turn, before its last event goes out. */
+  keep?: ((turn: Turn) => Promise<void>) | undefined;
+  /** The client's own body, where passing it through to a provider of this protocol loses nothing. */
+  relay?: JsonObject | undefined;
+};
+
+export type Turn = {
+  readonly id: string;
+  readonly settings: Settings;
+  readonly context: Context;
+  /** The response object so far, as the client sees it. */
+  readonly resource: ResponseResource;
+  /** Its output as it is kept: with sealed thoughts. */
+  readonly output: readonly Item[];
+  /** Who answered; undefined before `begin` has resolved. */
+  readonly served: Served | undefined;
+  /** After `begin`: the provider's own reply, to be passed through instead of `events`. */
+  readonly relay: RelayReply | undefined;
+  /** Why it failed after it had begun. */
+  readonly failure: ViaductError | undefined;
+  /** Ask the model. Resolves when the answer begins; throws what the client must be told with an HTTP status. */
+  begin(): Promise<void>;
+  /** The events of a response that will run later. */
+  queue(): ResponseEvent[];
+  /**
+   * The events, one batch per batch of the model's; starts what `begin` has not. After `queued` the response exists already. A failure becomes events, nothing is thrown. When
+   * the reader stops early, or the caller has left, the turn is cancelled.
+   */
+  events(options?: { queued?: boolean }): AsyncGenerator<ResponseEvent[], void, void>;
+};
+
+/** Throws what is wrong with the request: invalid_request, previous_response_not_found, not_found, invalid_encrypted_content. */
+export async function prepareTurn(
+  body: JsonObject,
+  caller: Caller,
+  { stores, sealer, now }: TurnDeps,
+  { memory, stream, keep, relay }: TurnOptions = {},
+): Promise<Turn> {
+  const settings = decodeSettings(stream ? { ...body, stream } : body);
+  const context = await resolveContext(body['input'], settings, caller.owner, stores, memory);
+  const { owner } = caller;
+  const openThought = openReasoning(sealer, owner);
+  const items = expand([...context.before, ...context.input], owner, sealer);
+  // Everything a client can get wrong in its items is found here, before anything runs.
+  decodeItems(items, openThought);
+
+  const id = newId('resp');
+  const encoder = createStreamEncoder({
+    resource: newResource(settings, {
+      id,
+      createdAt: Math.floor(now() / 1000),
+      conversationId: context.conversationId,
+      store: settings.store ?? true,
+    }),
+    newId,
+    customTools: customToolNames(settings),
+    summary: (settings.reasoning?.summary ?? settings.reasoning?.generate_summary) != null,
+    seal: (thought) => sealer.seal('reasoning', owner, thought),
+    showSealed: settings.include?.includes('reasoning.encrypted_content') ?? false,
+  });
+
+  const callOf = (context: readonly Item[]): ChatCall => ({
+    protocol: 'openai-responses',
+    model: settings.model,
+    stream: settings.stream ?? false,
+    ...(relay && { body: relay }),
+    decode: () => chatRequest(settings, context, openThought),
+  });
+  let fitted: Fitted | undefined;
+  let begun: Promise<void> | undefined;
+  const begin = () => {
+    begun ??= askWithin(items, { caller, settings, sealer, callOf }).then((given) => {
+      fitted = given;
+    });
+    return begun;
+  };
+  let failure: ViaductError | undefined;
+  const filter = createToolFilter(settings);
+  const encode = (event: ChatEvent): ResponseEvent[] => {
+    const kept = filter ? filter(event) : event;
+    return kept ? encoder.push(kept, Math.floor(now() / 1000)) : [];
+  };
+
+  async function* say(): AsyncGenerator<ResponseEvent[], void, void> {
+    await begin();
+    if (fitted?.compaction) yield encoder.add(fitted.compaction);
+    if (!fitted || !('events' in fitted.answer))
+      throw new ViaductError('internal_error', 'Something went wrong inside the server: an answer came untranslated.');
+    for await (const batch of fitted.answer.events) {
+      const out = batch.flatMap(encode);
+      if (isOver(encoder.resource)) await keep?.(turn);
+      if (out.length > 0) yield out;
+    }
+    if (!isOver(encoder.resource))
+      throw new ViaductError('provider_invalid_response', 'The model stopped before it finished its answer.');
+  }
+
+  async function* events({ queued = false } = {}): AsyncGenerator<ResponseEvent[], void, void> {
+    try {
+      yield encoder.begin({ queued });
+      yield* say();
+    } catch (thrown) {
+      if (isOver(encoder.resource)) throw thrown;
+      const { signal } = caller;
+      failure = ViaductError.from(signal.aborted ? signal.reason : thrown);
+      if (signal.aborted && failure.code === 'client_closed_request') return;
+      const failed = encoder.fail(failure);
+      await keep?.(turn);
+      yield failed;
+    } finally {
+      if (!isOver(encoder.resource)) {
+        encoder.cancel();
+        await keep?.(turn);
+      }
+    }
+  }
+
+  const turn: Turn = {
+    id,
+    settings,
+    context,
+    get resource() {
+      return encoder.resource;
+    },
+    get output() {
+      return encoder.output;
+    },
+    get served() {
+      return fitted?.answer;
+    },
+    get relay() {
+      return fitted && 'relay' in fitted.answer ? fitted.answer.relay : undefined;
+    },
+    get failure() {
+      return failure;
+    },
+    begin,
+    queue: () => encoder.queued(),
+    events,
+  };
+  return turn;
+}
+
+export const isOver = ({ status }: { status: string }) => status !== 'queued' && status !== 'in_progress';
