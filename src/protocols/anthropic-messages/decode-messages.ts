@@ -92,7 +92,7 @@ export function decodeMessages(messages: unknown[]): Message[] {
 function decodeUserTurn(turn: Block[], at: string): Message[] {
   const messages: Message[] = [];
   for (const [index, block] of turn.entries()) {
-    const path = turn.length === 1 && block.type === 'text' ? at : `${at}.${index}`;
+    const path = `${at}.${index}`;
     if (block.type === 'tool_result') {
       messages.push(decodeToolResult(block, path));
       continue;

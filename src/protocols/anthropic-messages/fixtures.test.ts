@@ -61,19 +61,27 @@ const eventsOf = (body: string): Wire[] =>
     .filter((line) => line.startsWith('data:'))
     .map((line) => JSON.parse(line.slice(5)));
 
+/** Which field of its block a delta grows, and which of its own it has the text in. */
+const growth: Record<string, [string, string]> = {
+  text_delta: ['text', 'text'],
+  thinking_delta: ['thinking', 'thinking'],
+  signature_delta: ['signature', 'signature'],
+  input_json_delta: ['json', 'partial_json'],
+};
+
 /** A stream put together into one message, as the SDKs do. */
 function assembled(events: Wire[]): Wire {
   const message = { content: [] as Wire[], usage: {} as Wire, stop_reason: '' };
   for (const event of events) {
-    const block = message.content[event.index];
     if (event.type === 'message_start') message.usage = event.message.usage;
     if (event.type === 'content_block_start') message.content[event.index] = { ...event.content_block, json: '' };
-    if (event.delta?.type === 'text_delta') block.text += event.delta.text;
-    if (event.delta?.type === 'thinking_delta') block.thinking += event.delta.thinking;
-    if (event.delta?.type === 'signature_delta') block.signature += event.delta.signature;
-    if (event.delta?.type === 'input_json_delta') block.json += event.delta.partial_json;
+    const [field, source] = growth[event.delta?.type] ?? [];
+    if (field && source) message.content[event.index][field] += event.delta[source];
     if (event.type === 'message_delta') {
-      for (const [name, value] of Object.entries(event.usage)) if (value != null) message.usage[name] = value;
+      Object.assign(
+        message.usage,
+        Object.fromEntries(Object.entries(event.usage).filter(([, value]) => value != null)),
+      );
       message.stop_reason = event.delta.stop_reason;
     }
   }
