@@ -3,10 +3,13 @@ import type { ViaductError } from '../core/errors.ts';
 import type { Caller, Gateway } from '../gateway/gateway.ts';
 import type { ModelStore } from '../models/store.ts';
 import type { Responses } from '../responses/responses.ts';
+import type { StoredChatStore } from '../store/stored-chats.ts';
 
 /** What a handler may use. Made once, in server.ts. */
 export type Services = {
   gateway: Gateway;
+  /** Chat completions kept with `store: true`. */
+  storedChats: StoredChatStore;
   /** Models on this machine. */
   models: ModelStore;
   /** Stored and running responses, conversations. */

@@ -8,8 +8,10 @@
 import type { Migration } from 'kysely/migration';
 import { boundary } from './migrations/0001-boundary.ts';
 import { responses } from './migrations/0002-responses.ts';
+import { storedChats } from './migrations/0003-stored-chats.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-boundary': boundary,
   '0002-responses': responses,
+  '0003-stored-chats': storedChats,
 };

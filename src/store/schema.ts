@@ -14,6 +14,7 @@ import type { LedgerTables } from './ledger.ts';
 import type { ResponseTables } from './responses.ts';
 import type { RevisionTables } from './revision.ts';
 import type { SessionTables } from './sessions.ts';
+import type { StoredChatTables } from './stored-chats.ts';
 import type { TeamTables } from './teams.ts';
 
 export type Database = RevisionTables &
@@ -25,4 +26,5 @@ export type Database = RevisionTables &
   SessionTables &
   AuditTables &
   ResponseTables &
-  ConversationTables;
+  ConversationTables &
+  StoredChatTables;
