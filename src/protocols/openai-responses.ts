@@ -7,9 +7,16 @@ export { decodeError, encodeError } from './openai-error.ts';
 export { decodeInput, userMessage } from './openai-responses/input.ts';
 export { decodeItems, encodeMessages, foreignReasoning, type OpenReasoning } from './openai-responses/messages.ts';
 export { createRelayScanner } from './openai-responses/relay-scanner.ts';
+export { replay } from './openai-responses/replay.ts';
 export { chatRequest, decodeRequest, encodeRequest } from './openai-responses/request.ts';
 export { encodeFailure, encodeUsage, newResource, type ResourceHead } from './openai-responses/resource.ts';
-export { customToolNames, decodeSettings, neutralSettings, type Settings } from './openai-responses/settings.ts';
+export {
+  customToolNames,
+  decodeSettings,
+  metadata,
+  neutralSettings,
+  type Settings,
+} from './openai-responses/settings.ts';
 export { createStreamDecoder, decodeResponse } from './openai-responses/stream-decoder.ts';
 export { createStreamEncoder, type StreamEncoder, withoutSeal } from './openai-responses/stream-encoder.ts';
 export type * from './openai-responses/wire.ts';

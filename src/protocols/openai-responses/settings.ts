@@ -20,6 +20,11 @@ const customTool = z.object({
   format: jsonObject.nullish(),
 });
 
+/** Up to 16 pairs that a client keeps with an object. */
+export const metadata = z
+  .record(z.string().max(64), z.string().max(512))
+  .refine((pairs) => Object.keys(pairs).length <= 16, "'metadata' takes at most 16 pairs.");
+
 const body = z.object({
   model: z.string({ error: "you must provide a 'model'" }).min(1).max(512),
   instructions: z.string().nullish(),
@@ -60,10 +65,7 @@ const body = z.object({
     .array(z.object({ type: z.literal('compaction'), compact_threshold: z.number().int().min(1000).nullish() }))
     .max(1)
     .nullish(),
-  metadata: z
-    .record(z.string().max(64), z.string().max(512))
-    .refine((metadata) => Object.keys(metadata).length <= 16, 'at most 16 pairs')
-    .nullish(),
+  metadata: metadata.nullish(),
   service_tier: z.string().max(64).nullish(),
   prompt_cache_key: z.string().max(256).nullish(),
   safety_identifier: z.string().max(256).nullish(),
