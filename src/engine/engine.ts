@@ -27,7 +27,7 @@ export type EnginePlaces = {
   path?: string | undefined;
 };
 
-const program = process.platform === 'win32' ? 'llama-server.exe' : 'llama-server';
+export const programName = process.platform === 'win32' ? 'llama-server.exe' : 'llama-server';
 
 /** Folder of installed engines. */
 export const engineFolder = (home: string) => join(home, 'engine');
@@ -42,7 +42,7 @@ export async function findEngine({
   path = process.env['PATH'],
 }: EnginePlaces): Promise<Engine | undefined> {
   if (configured) {
-    const file = (await isFolder(configured)) ? join(configured, program) : configured;
+    const file = (await isFolder(configured)) ? join(configured, programName) : configured;
     if (!(await isProgram(file)))
       throw new ViaductError(
         'engine_unavailable',
@@ -51,7 +51,7 @@ export async function findEngine({
     return llamaServer(file, 'configured');
   }
   for (const folder of (path ?? '').split(delimiter)) {
-    const file = join(folder, program);
+    const file = join(folder, programName);
     if (folder && (await isProgram(file))) return llamaServer(file, 'path');
   }
   return installedEngine(home);
@@ -65,7 +65,7 @@ const llamaServer = (file: string, from: Engine['from']): Engine => ({
   path: file,
 });
 
-/** What `install` leaves beside an unpacked engine. It is written last: a folder without it is no engine. */
+/** What `install` leaves in the folder of an engine. `program` is relative to it, or the Python that runs the wheel. */
 export type InstalledRecord = { kind: Engine['kind']; version: string; program: string; sha256: string };
 
 export const recordFile = 'engine.json';
@@ -81,10 +81,12 @@ export async function installedEngine(home: string): Promise<Engine | undefined>
     const version = (await readFile(join(engineFolder(home), currentFile), 'utf8')).trim();
     const folder = join(engineFolder(home), version);
     const record: InstalledRecord = JSON.parse(await readFile(join(folder, recordFile), 'utf8'));
+    const program = record.kind === 'llama-server' ? join(folder, record.program) : record.program;
+    if (!(await isProgram(program))) return undefined;
     const common = { kind: record.kind, version: record.version, from: 'installed' as const, path: folder };
     return record.kind === 'llama-server'
-      ? { ...common, command: [join(folder, record.program)] }
-      : { ...common, command: [record.program, shimPath], env: { PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' } };
+      ? { ...common, command: [program] }
+      : { ...common, command: [program, shimPath], env: { PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' } };
   } catch {
     return undefined;
   }

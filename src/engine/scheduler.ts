@@ -238,11 +238,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       // Other models give way before this one gets less context than it should have.
       if (planned && (alone || !isReduced(planned, entry))) return planned;
       if (alone) throw tooLarge(entry.model, entry.asked, await memoryNow());
-      const oldest = evictable();
-      if (oldest) await end(oldest);
-      else if (ending.size > 0) await Promise.race(ending);
-      else await Promise.race([wake.promise, aborted(entry.abort.signal)]);
+      await lessLoaded(entry.abort.signal);
     }
+  };
+
+  /** Unload the idle runner that was used the longest ago; where all are busy, wait for a change. */
+  const lessLoaded = async (signal: AbortSignal) => {
+    const oldest = evictable();
+    if (oldest) await end(oldest);
+    else if (ending.size > 0) await Promise.race(ending);
+    else await Promise.race([wake.promise, aborted(signal)]);
   };
 
   const isReduced = (plan: LoadPlan, { model, asked }: Entry) =>
