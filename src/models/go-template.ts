@@ -1,0 +1,98 @@
+/**
+ * Go's text/template, as far as prompt templates use it: actions, pipelines, variables, range, if, with, define,
+ * and the functions that Ollama gives them. Pure: what a template needs of the world comes in `data`.
+ * Source: https://pkg.go.dev/text/template
+ */
+import { evaluator, type Scope } from './go-template-eval.ts';
+import { type Node, parseTemplate } from './go-template-parse.ts';
+
+export { GoTemplateError } from './go-template-parse.ts';
+
+/** A parsed template. `render` throws GoTemplateError when an expression cannot be evaluated. */
+export type GoTemplate = {
+  render(data: Record<string, unknown>): string;
+  /** True when the template reads that field anywhere: `Messages`, `Tools`. */
+  uses(field: string): boolean;
+};
+
+/** Rounds of `range` in one rendering: a template is not to keep the server busy. */
+const maxSteps = 1_000_000;
+
+/** Parse once, render often. Throws GoTemplateError with the line of the mistake. */
+export function compileGoTemplate(source: string): GoTemplate {
+  const { nodes, definitions, fields } = parseTemplate(source);
+  return {
+    uses: (field) => fields.has(field),
+    render(data) {
+      let steps = 0;
+      const out: string[] = [];
+      const count = () => {
+        if (++steps > maxSteps) evaluator.fail('The template takes too many steps');
+      };
+      const run = (list: Node[], scope: Scope): 'break' | 'continue' | undefined => {
+        for (const node of list) {
+          count();
+          const jump = step(node, scope);
+          if (jump) return jump;
+        }
+        return undefined;
+      };
+
+      const step = (node: Node, scope: Scope): 'break' | 'continue' | undefined => {
+        switch (node.kind) {
+          case 'text':
+            out.push(node.text);
+            return undefined;
+          case 'output': {
+            const value = evaluator.pipeline(node.pipeline, scope);
+            if (!node.pipeline.assigns) out.push(evaluator.print(value));
+            return undefined;
+          }
+          case 'if':
+          case 'with': {
+            const inner = evaluator.child(scope);
+            const value = evaluator.pipeline(node.pipeline, inner);
+            if (!evaluator.truth(value)) return run(node.otherwise, inner);
+            return run(node.body, node.kind === 'with' ? { ...inner, dot: value } : inner);
+          }
+          case 'range':
+            return range(node, scope);
+          case 'template': {
+            const body = definitions.get(node.name);
+            if (!body) return evaluator.fail(`There is no template "${node.name}"`);
+            const dot = node.pipeline ? evaluator.pipeline(node.pipeline, scope) : undefined;
+            run(body, evaluator.root(dot));
+            return undefined;
+          }
+          case 'jump':
+            return node.to;
+        }
+      };
+
+      const range = (node: Extract<Node, { kind: 'range' }>, scope: Scope) => {
+        const outer = evaluator.child(scope);
+        const entries = evaluator.entries(evaluator.pipeline({ ...node.pipeline, assigns: undefined }, outer));
+        if (entries.length === 0) return run(node.otherwise, outer);
+        for (const [key, value] of entries) {
+          count();
+          const inner = { ...evaluator.child(outer), dot: value };
+          const { assigns } = node.pipeline;
+          if (assigns) {
+            const [first, second] = assigns.names;
+            const bind = (name: string, item: unknown) =>
+              assigns.declares ? inner.variables.set(name, item) : evaluator.assign(outer, name, item);
+            if (second !== undefined) {
+              bind(first as string, key);
+              bind(second, value);
+            } else bind(first as string, value);
+          }
+          if (run(node.body, inner) === 'break') break;
+        }
+        return undefined;
+      };
+
+      run(nodes, evaluator.root(data));
+      return out.join('');
+    },
+  };
+}
