@@ -46,6 +46,8 @@ export type ModelStore = {
   resolve(name: string): Promise<ResolvedModel>;
   /** What `find` would give, from memory: no disk, no promise. What another process just wrote is seen 2 s later. */
   peek(name: string): StoredModel | undefined;
+  /** Bytes of a model's manifest, just as they were written. Throws model_not_found. */
+  readManifest(name: ModelName): Promise<Buffer>;
   /** Path of a whole blob in any of the folders. */
   findBlob(digest: Digest): Promise<string | undefined>;
   /** Path that a new blob must be renamed to; its folder exists. `recordBlob` makes it ours. */
@@ -315,6 +317,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
         return undefined;
       }
     },
+    readManifest: async (name) => readFile((await need(name)).path),
     findBlob,
     newBlobPath,
     recordBlob: (digest) => recordWritten(root, digest),

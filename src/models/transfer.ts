@@ -36,7 +36,8 @@ export type Reply = {
 export type SendOptions = {
   method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH';
   headers?: Record<string, string>;
-  body?: string | Buffer | AsyncIterable<Buffer>;
+  /** A function where it may have to be sent twice. */
+  body?: string | Buffer | (() => AsyncIterable<Buffer>);
   signal: AbortSignal;
   settings: TransferSettings;
   /** Follow a redirect from https to plain http. */
@@ -99,8 +100,7 @@ async function once(url: URL, options: Pick<SendOptions, 'method' | 'headers' | 
     return await request(url, {
       method,
       headers,
-      body:
-        body === undefined || typeof body === 'string' || Buffer.isBuffer(body) ? (body ?? null) : Readable.from(body),
+      body: typeof body === 'function' ? Readable.from(body()) : (body ?? null),
       signal,
       dispatcher: dispatcher(),
       headersTimeout: settings.stall,
