@@ -1,5 +1,6 @@
 /** What every endpoint shares: who is asking, the body, and the two ways to answer. */
 import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
@@ -9,22 +10,28 @@ const saneRequestId = /^[\w.:-]{1,128}$/;
 
 /** Headers of the request → credentials. The signal aborts when the client leaves before the answer is complete. */
 export function credentialsOf(request: FastifyRequest, reply: FastifyReply): Credentials {
-  const { headers } = request;
-  const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
-  const given = headers['x-request-id'];
   const aborted = new AbortController();
   reply.raw.on('close', () => {
     if (!reply.raw.writableFinished) aborted.abort(new ViaductError('client_closed_request', 'The client left.'));
   });
+  return {
+    ...credentialsIn(request.headers),
+    signal: aborted.signal,
+    address: request.ip,
+    endpoint: request.routeOptions.url ?? request.url,
+  };
+}
+
+/** What headers alone say: of a request, or of an upgrade to WebSocket. */
+export function credentialsIn(headers: IncomingHttpHeaders): Omit<Credentials, 'signal' | 'address' | 'endpoint'> {
+  const bearer = /^Bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1];
+  const given = headers['x-request-id'];
   const tags = headers['x-viaduct-tags'];
   const timeout = Number(headers['x-viaduct-timeout']);
   return {
     secret: bearer ?? headerText(headers['x-api-key']),
     requestId:
       typeof given === 'string' && saneRequestId.test(given) ? given : `req_${randomUUID().replaceAll('-', '')}`,
-    signal: aborted.signal,
-    address: request.ip,
-    endpoint: request.routeOptions.url ?? request.url,
     ...(headers['x-viaduct-privacy'] === 'local' && { privacy: 'local' as const }),
     ...(typeof tags === 'string' && { tags: tags.split(',').map((tag) => tag.trim()) }),
     ...(timeout > 0 && { timeoutMs: timeout * 1000 }),

@@ -54,6 +54,8 @@ export type Turn = {
   begin(): Promise<void>;
   /** The events of a response that will run later. */
   queue(): ResponseEvent[];
+  /** Instead of `events`: the response ends without the model having been asked; a later one may continue it. */
+  skip(): AsyncGenerator<ResponseEvent[], void, void>;
   /**
    * The events, one batch per batch of the model's; starts what `begin` has not. After `queued` the response exists already. A failure becomes events, nothing is thrown. When
    * the reader stops early, or the caller has left, the turn is cancelled.
@@ -147,6 +149,13 @@ export async function prepareTurn(
     }
   }
 
+  async function* skip(): AsyncGenerator<ResponseEvent[], void, void> {
+    yield encoder.begin();
+    const done = encoder.complete(Math.floor(now() / 1000));
+    await keep?.(turn);
+    yield done;
+  }
+
   const turn: Turn = {
     id,
     settings,
@@ -168,6 +177,7 @@ export async function prepareTurn(
     },
     begin,
     queue: () => encoder.queued(),
+    skip,
     events,
   };
   return turn;

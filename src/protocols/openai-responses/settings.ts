@@ -4,8 +4,8 @@ import type { ChatRequest, LocalOptions, ResponseFormat, Tool, ToolChoice } from
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { checkBody } from '../openai-body.ts';
+import { jsonObject } from '../validate.ts';
 
-const jsonObject = z.record(z.string(), z.json());
 const functionTool = z.object({
   type: z.literal('function'),
   name: z.string().regex(/^[a-zA-Z0-9_.-]{1,128}$/, 'must be 1 to 128 letters, digits, _ or -'),

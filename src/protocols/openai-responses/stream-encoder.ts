@@ -258,6 +258,12 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
       return [...created, lifecycle('response.in_progress', 'in_progress')];
     },
 
+    /** The end of a response for which no model was asked. */
+    complete(completedAt: number): ResponseEvent[] {
+      const usage = encodeUsage({ input: 0, output: 0 });
+      return [lifecycle('response.completed', 'completed', { usage, completed_at: completedAt })];
+    },
+
     /** An item that the server made itself: a compaction. */
     add(item: Item): ResponseEvent[] {
       const index = output.push(item) - 1;
