@@ -5,35 +5,45 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
 import type { ChatEvent, ChatRequest } from '../../src/core/chat.ts';
 import { ViaductError } from '../../src/core/errors.ts';
+import { openStore, type Store } from '../../src/store/open.ts';
+import { storedChatStore } from '../../src/store/stored-chats.ts';
 import { checkedFetch, contract, eventsOf } from '../support/contract.ts';
 import { say, startScriptedApp } from '../support/scripted-app.ts';
 
 type App = Awaited<ReturnType<typeof startScriptedApp>>;
 let app: App;
+let store: Store;
 let client: OpenAI;
 let answer: (request: ChatRequest) => AsyncIterable<readonly ChatEvent[]> = () => say('Hello', ' there');
 let lastRequest: ChatRequest;
 let aborted = 0;
 
 before(async () => {
-  app = await startScriptedApp({
-    async *chat(request, { signal }) {
-      lastRequest = request;
-      signal.addEventListener('abort', () => aborted++);
-      yield* answer(request);
+  store = await openStore({ database: 'sqlite::memory:', home: '' });
+  app = await startScriptedApp(
+    {
+      async *chat(request, { signal }) {
+        lastRequest = request;
+        signal.addEventListener('abort', () => aborted++);
+        yield* answer(request);
+      },
+      async embed({ input, dimensions = 3 }) {
+        const vectors = input.map((_, at) => Float32Array.from({ length: dimensions }, (_, i) => at + i / 4));
+        return { model: 'm', vectors, usage: { input: 5, output: 0 } };
+      },
+      async rerank({ documents }) {
+        const results = documents.map((_, index) => ({ index, score: index / 10 }));
+        return { model: 'm', results, usage: { input: 9, output: 0 } };
+      },
     },
-    async embed({ input, dimensions = 3 }) {
-      const vectors = input.map((_, at) => Float32Array.from({ length: dimensions }, (_, i) => at + i / 4));
-      return { model: 'm', vectors, usage: { input: 5, output: 0 } };
-    },
-    async rerank({ documents }) {
-      const results = documents.map((_, index) => ({ index, score: index / 10 }));
-      return { model: 'm', results, usage: { input: 9, output: 0 } };
-    },
-  });
+    { storedChats: storedChatStore(store) },
+  );
   client = new OpenAI({ baseURL: `${app.url}/v1`, apiKey: 'ollama', fetch: checkedFetch, maxRetries: 0 });
 });
-after(() => app.close());
+after(async () => {
+  await app.close();
+  await store.destroy();
+});
 
 const hi = [{ role: 'user' as const, content: 'hi' }];
 const chat = (fields: object = {}) =>
@@ -263,6 +273,46 @@ test('a client that leaves aborts the call', async () => {
   assert.equal(aborted, before + 1);
 });
 
+test('completions that are kept: found, listed, changed, removed', async () => {
+  answer = () => say('kept');
+  const first = await chat({ store: true, metadata: { topic: 'a' } });
+  const stream = await chatStream({
+    store: true,
+    metadata: { topic: 'b' },
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'hi' }] }],
+  });
+  const second = (await chunksOf(stream))[0]?.id ?? '';
+  await chat();
+
+  const { completions } = client.chat;
+  assert.equal((await completions.retrieve(second)).choices[0]?.message.content, 'kept');
+  const page = await completions.list({ limit: 1 });
+  assert.deepEqual(
+    page.data.map(({ id }) => id),
+    [first.id],
+  );
+  assert.ok(page.has_more);
+  const all: string[] = [];
+  for await (const { id } of completions.list({ limit: 1, order: 'desc' })) all.push(id);
+  assert.deepEqual(all, [second, first.id]);
+  assert.deepEqual(
+    (await completions.list({ metadata: { topic: 'b' } })).data.map(({ id }) => id),
+    [second],
+  );
+  assert.deepEqual((await completions.list({ model: 'other' })).data, []);
+
+  const messages = (await completions.messages.list(second)).data;
+  assert.deepEqual(
+    messages.map(({ id, content, content_parts }) => ({ id, content, content_parts })),
+    [{ id: `${second}-0`, content: null, content_parts: [{ type: 'text', text: 'hi' }] }],
+  );
+  const updated = await completions.update(second, { metadata: { topic: 'c' } });
+  assert.deepEqual((updated as { metadata?: unknown }).metadata, { topic: 'c' });
+  assert.deepEqual(await completions.delete(second), { object: 'chat.completion.deleted', id: second, deleted: true });
+  await assert.rejects(completions.retrieve(second), OpenAI.NotFoundError);
+  await assert.rejects(completions.delete(second), OpenAI.NotFoundError);
+});
+
 test('completions: prompts, n, echo, best_of, log-probabilities, stream', async () => {
   answer = (request) => say(...(request.local?.raw ? ['a', 'b'] : []));
   const reply = await client.completions.create({
@@ -354,7 +404,9 @@ test('models are listed, and found by names with colons and slashes', async () =
     list.data.map(({ id, owned_by }) => [id, owned_by]),
     [['m', 'library']],
   );
-  assert.equal((await client.models.retrieve('m')).created, 1_700_000_000);
+  const model = await client.models.retrieve('m');
+  assert.equal(model.created, 1_700_000_000);
+  contract('openai').check('Model', { ...model });
   await assert.rejects(client.models.retrieve('hf.co/a/b:q4'), /There is no model 'hf.co\/a\/b:q4'/);
 });
 

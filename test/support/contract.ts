@@ -97,17 +97,18 @@ export async function checkedFetch(input: string | URL | Request, init?: Request
     // A failure inside a stream is a chunk with `error`, which OpenAI's contract does not describe.
     if (name) for (const event of eventsOf(text)) schemas.check(isFailure(event) ? 'ErrorResponse' : name, event);
   } else {
-    const name = replySchemas[pathname] ?? (pathname.startsWith('/v1/models/') ? 'Model' : undefined);
+    const name = replySchemas[`${init?.method?.toUpperCase() ?? 'GET'} ${pathname}`];
     if (name) schemas.check(name, withVectors(JSON.parse(text)));
   }
   return response;
 }
 
 const replySchemas: Record<string, string> = {
-  '/v1/chat/completions': 'CreateChatCompletionResponse',
-  '/v1/completions': 'CreateCompletionResponse',
-  '/v1/embeddings': 'CreateEmbeddingResponse',
-  '/v1/models': 'ListModelsResponse',
+  'POST /v1/chat/completions': 'CreateChatCompletionResponse',
+  'GET /v1/chat/completions': 'ChatCompletionList',
+  'POST /v1/completions': 'CreateCompletionResponse',
+  'POST /v1/embeddings': 'CreateEmbeddingResponse',
+  'GET /v1/models': 'ListModelsResponse',
 };
 
 const streamSchemas: Record<string, string> = {

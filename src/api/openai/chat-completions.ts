@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { createFolder } from '../../core/collect.ts';
 import { ViaductError } from '../../core/errors.ts';
-import type { JsonObject } from '../../core/json.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
 import type { ChatCall, Served } from '../../gateway/gateway.ts';
 import {
   createStreamEncoder,
@@ -22,7 +23,8 @@ export const chatCompletions: Endpoint = {
     const body = jsonBody(exchange.request);
     const call = callOf(body);
     const context = contextOf(exchange, body);
-    if (typeof body['n'] === 'number' && body['n'] !== 1) return answerMany(exchange, call, context);
+    const many = typeof body['n'] === 'number' && body['n'] !== 1;
+    if (many || body['store'] === true) return answerOurselves(exchange, call, body, context);
     if (!call.stream) return sendChat(exchange, call, (result, served) => encodeResponse(result, context(served)));
     return streamChat(exchange, call, {
       contentType: 'text/event-stream; charset=utf-8',
@@ -76,15 +78,63 @@ function contextOf({ request, services }: Exchange, body: JsonObject): (served?:
 const field = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 
-/** `n` answers are `n` calls side by side; with a seed each has its own, counted up from it. */
-async function answerMany(exchange: Exchange, call: ChatCall, context: (served?: Served) => StreamContext) {
+/**
+ * Several answers, or one that is to be kept: never relayed, as no provider's answer is the whole of ours. `n` answers are `n` calls
+ * side by side; with a seed each has its own, counted up from it.
+ */
+async function answerOurselves(
+  exchange: Exchange,
+  call: ChatCall,
+  body: JsonObject,
+  context: (served?: Served) => StreamContext,
+) {
   const { n = 1, ...request } = call.decode();
   const calls = Array.from({ length: n }, (_, at): ChatCall => {
     const { body: _body, ...rest } = call;
     const own = request.seed === undefined ? request : { ...request, seed: request.seed + at };
     return { ...rest, decode: () => own };
   });
-  if (call.stream) return streamMany(exchange, calls, (served) => createStreamEncoder(context(served)));
+  const keep = body['store'] === true ? keeper(exchange, body, request.metadata) : undefined;
+
+  if (call.stream)
+    return streamMany(exchange, calls, (served) => {
+      const encoder = createStreamEncoder(context(served));
+      if (!keep) return encoder;
+      const folders = calls.map(createFolder);
+      return {
+        ...encoder,
+        push(event, index) {
+          folders[index]?.push(event);
+          return encoder.push(event, index);
+        },
+        beforeEnd: () =>
+          keep(
+            encodeResponse(
+              folders.map((folder) => folder.result()),
+              context(served),
+            ),
+          ),
+      };
+    });
+
   const { results, served } = await collectMany(exchange, calls);
-  return exchange.reply.headers(servedHeaders(served)).send(encodeResponse(results, context(served)));
+  const completion = encodeResponse(results, context(served));
+  await keep?.(completion);
+  return exchange.reply
+    .headers(servedHeaders(served))
+    .send({ ...completion, ...(keep && { metadata: request.metadata ?? {} }) });
+}
+
+/** Keeps a completion together with what led to it. */
+function keeper({ caller, services }: Exchange, body: JsonObject, metadata: Record<string, string> = {}) {
+  return (completion: JsonObject) =>
+    services.storedChats.insert({
+      id: String(completion['id']),
+      owner: caller.owner,
+      model: String(body['model']),
+      metadata,
+      messages: body['messages'] as Json[],
+      completion,
+      createdAt: services.now(),
+    });
 }

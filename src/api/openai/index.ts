@@ -18,10 +18,20 @@ import { responseInputItems } from './response-input-items.ts';
 import { responses } from './responses.ts';
 import { compactResponses } from './responses-compact.ts';
 import { countResponseTokens } from './responses-input-tokens.ts';
+import { getStoredChat } from './stored-chats/get.ts';
+import { listStoredChats } from './stored-chats/list.ts';
+import { listStoredMessages } from './stored-chats/messages.ts';
+import { removeStoredChat } from './stored-chats/remove.ts';
+import { updateStoredChat } from './stored-chats/update.ts';
 
 export const openai: FrontDoor = {
   endpoints: [
     chatCompletions,
+    listStoredChats,
+    getStoredChat,
+    updateStoredChat,
+    removeStoredChat,
+    listStoredMessages,
     completions,
     embeddings,
     models,

@@ -8,6 +8,8 @@ import { openStream, type StreamWriter, servedHeaders } from '../http.ts';
 
 export type ManyEncoder = {
   push(event: ChatEvent, index: number): string;
+  /** What is to be done before the end is said. */
+  beforeEnd?(): Promise<void>;
   end(): string;
   fail(error: ViaductError): string;
 };
@@ -63,6 +65,7 @@ export async function streamMany(
 
   try {
     await run.all(calls.map(stream));
+    await encoder?.beforeEnd?.();
     writer?.end(encoder?.end());
   } catch (thrown) {
     if (!writer) throw thrown;
