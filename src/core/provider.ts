@@ -40,7 +40,12 @@ export type RelayReply = {
   body: AsyncIterable<Buffer>;
   /** Reads along; the gateway feeds it every chunk of `body`. Providers always set it. */
   scanner?: RelayScanner;
+  /** Takes out again what the provider was asked for beyond the client's wish; applied after the scanner. */
+  filter?: RelayFilter;
 };
+
+/** Bytes on their way to the client → the bytes it gets. `end` gives what was still held back. */
+export type RelayFilter = { push(chunk: Buffer): Buffer; end(): Buffer };
 
 /** Reads usage, finish and errors out of relayed bytes without changing them. Every protocol has its own. */
 export type RelayScanner = {

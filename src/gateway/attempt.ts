@@ -242,15 +242,16 @@ function start(target: Target, number: number, course: Course): Attempt {
 }
 
 /** Tell the target's health how it went. */
-function learn({ health }: Target, error: ViaductError | undefined, firstTokenMs: number | undefined): void {
+function learn({ health, account }: Target, error: ViaductError | undefined, firstTokenMs: number | undefined): void {
   if (!error) {
     health.succeeded(firstTokenMs);
+    account.restUntil = 0;
     return;
   }
   const now = Date.now();
   if (faults.has(error.code)) health.failed(now);
   else health.ended();
-  if (error.code === 'provider_account') health.cool(now, accountCoolMs);
+  if (error.code === 'provider_account') account.restUntil = now + accountCoolMs;
   else if (error.code === 'provider_rate_limited' || error.code === 'provider_overloaded')
     health.cool(
       now,

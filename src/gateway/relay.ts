@@ -17,7 +17,7 @@ export async function watchRelay(
   mayBeEmpty: boolean,
   measure: (scanner: RelayScanner | undefined, bytes: number) => Measured,
 ): Promise<RelayReply> {
-  const { scanner } = reply;
+  const { scanner, filter } = reply;
   const source = reply.body[Symbol.asyncIterator]();
   const held: Buffer[] = [];
   let bytes = 0;
@@ -59,35 +59,51 @@ export async function watchRelay(
     attempt.end();
   };
 
+  const takeHeld = () => {
+    const bytes = held.length > 1 ? Buffer.concat(held) : held[0];
+    held.length = 0;
+    return bytes;
+  };
+  /** The next bytes; undefined at the end. */
+  const read = async (): Promise<Buffer | undefined> => {
+    if (failure) throw failure;
+    if (over) return undefined;
+    let next: IteratorResult<Buffer>;
+    try {
+      next = await source.next();
+    } catch (thrown) {
+      throw fail(thrown);
+    }
+    if (next.done) {
+      finish();
+      return undefined;
+    }
+    const chunk = next.value;
+    attempt.touch();
+    bytes += chunk.length;
+    scanner?.push(chunk);
+    if (!scanner?.error) return chunk;
+    // The upstream's own words for a failure stay here; the door says it in ours.
+    failure = fail(scanner.error);
+    const before = wholeEventsBefore(chunk, '"error"');
+    if (before.length === 0) throw failure;
+    return before;
+  };
+  let flushed = false;
+  const flush = (): IteratorResult<Buffer> => {
+    flushed = true;
+    const rest = filter?.end();
+    return rest && rest.length > 0 ? { done: false, value: rest } : done;
+  };
+
   const body: AsyncIterator<Buffer> = {
     async next() {
-      const first = held.length > 1 ? Buffer.concat(held) : held[0];
-      if (first) {
-        held.length = 0;
-        return { done: false, value: first };
+      for (;;) {
+        const chunk = held.length > 0 ? takeHeld() : await read();
+        const out = chunk && filter ? filter.push(chunk) : chunk;
+        if (out && out.length > 0) return { done: false, value: out };
+        if (!chunk) return flushed ? done : flush();
       }
-      if (failure) throw failure;
-      if (over) return done;
-      let next: IteratorResult<Buffer>;
-      try {
-        next = await source.next();
-      } catch (thrown) {
-        throw fail(thrown);
-      }
-      if (next.done) {
-        finish();
-        return done;
-      }
-      const chunk = next.value;
-      attempt.touch();
-      bytes += chunk.length;
-      scanner?.push(chunk);
-      if (!scanner?.error) return { done: false, value: chunk };
-      // The upstream's own words for a failure stay here; the door says it in ours.
-      failure = fail(scanner.error);
-      const before = wholeEventsBefore(chunk, '"error"');
-      if (before.length === 0) throw failure;
-      return { done: false, value: before };
     },
     async return() {
       if (!over) {

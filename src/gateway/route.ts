@@ -20,6 +20,8 @@ export type Target = {
   tags: string[];
   priced: PricedTarget;
   health: Health;
+  /** The provider refused our key: until then (milliseconds since 1970) its targets come last. Shared by all of them. */
+  account: { restUntil: number };
 };
 
 /** What a public name means. */
@@ -75,6 +77,13 @@ export function createRouter({ providers, models, prices, random, health }: Rout
   const known = new Map<string, Target>();
   const routes = new Map<string, Route>();
 
+  const accounts = new Map<string, Target['account']>();
+  const accountOf = (provider: string) => {
+    const account = accounts.get(provider) ?? { restUntil: 0 };
+    accounts.set(provider, account);
+    return account;
+  };
+
   const targetOf = (to: string, weight = 1, tags: string[] = []): Target | undefined => {
     const slash = to.indexOf('/');
     const provider = providers.get(to.slice(0, slash));
@@ -83,7 +92,8 @@ export function createRouter({ providers, models, prices, random, health }: Rout
     const state = health.get(to) ?? createHealth();
     health.set(to, state);
     const priced = { provider: provider.name, kind: provider.kind, model };
-    const target = { name: to, provider, model, weight, tags, priced, health: state };
+    const account = accountOf(provider.name);
+    const target = { name: to, provider, model, weight, tags, priced, health: state, account };
     known.set(to, target);
     return target;
   };
@@ -402,8 +412,8 @@ function overflow(targets: Target[], { settings }: Route): Target[] {
 
 /** Targets that rest go to the end: tried when nothing else is left. */
 function byHealth(targets: Target[], now: number): Target[] {
-  if (targets.every(({ health }) => health.rank(now) === 0)) return targets;
-  return sortedBy(targets, ({ health }) => health.rank(now));
+  const rank = ({ health, account }: Target) => Math.max(health.rank(now), account.restUntil > now ? 1 : 0);
+  return targets.every((target) => rank(target) === 0) ? targets : sortedBy(targets, rank);
 }
 
 /** OpenRouter's fields of a body: `models` (names to try after `model`) and `provider`. */

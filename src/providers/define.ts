@@ -17,7 +17,7 @@ import { z } from 'zod';
 import type { ChatEvent, ChatRequest, Protocol } from '../core/chat.ts';
 import type { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { Provider, RelayScanner } from '../core/provider.ts';
+import type { Provider, RelayFilter, RelayScanner } from '../core/provider.ts';
 import type { SseMessage } from '../lib/sse.ts';
 
 /** A kind of provider: the settings it takes, and how to make one. */
@@ -36,9 +36,6 @@ export type Headers = Record<string, string | string[] | undefined>;
 
 /** Bytes → messages. Server-sent events unless the protocol has frames of its own. */
 export type FrameParser = { push(chunk: Buffer): SseMessage[]; end(): SseMessage[] };
-
-/** Changes relayed bytes on their way to the client: see `forRelay`. */
-export type RelayFilter = { push(chunk: Buffer): Buffer; end(): Buffer };
 
 /** One protocol as this provider speaks it. The functions are those of the protocol's module. */
 export type Dialect = {

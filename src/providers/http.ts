@@ -6,7 +6,7 @@ import type { JsonObject } from '../core/json.ts';
 import type { CallContext, NativeRequest, Provider, RelayReply, RelayRequest } from '../core/provider.ts';
 import { type ByteStream, createHttpClient, type HttpReply, type HttpRequest, TooLarge } from '../lib/http-client.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
-import type { Dialect, Headers, RelayFilter } from './define.ts';
+import type { Dialect, Headers } from './define.ts';
 import { createKeyring } from './keyring.ts';
 
 export type HttpProviderOptions = {
@@ -93,8 +93,9 @@ export function createHttpProvider(
       const relay: RelayReply = {
         status: reply.status,
         headers: { 'content-type': String(reply.headers['content-type'] ?? defaultType(stream)) },
-        body: stream ? relayedStream(name, reply.body, prepared.filter) : relayedWhole(name, reply.body),
+        body: stream ? relayedStream(name, reply.body) : relayedWhole(name, reply.body),
         scanner: dialect.createRelayScanner(),
+        ...(prepared.filter && { filter: prepared.filter }),
       };
       return relay;
     },
@@ -136,13 +137,6 @@ function createCaller({
   // The query of the base URL (`?api-version=…`) goes with every path.
   const locate = (path: string) => base + (search ? path + (path.includes('?') ? '&' : '?') + search.slice(1) : path);
 
-  const takeKey = () => {
-    const key = ring.take();
-    if (key !== undefined) return key;
-    throw new ViaductError('provider_account', `The provider ${name} refused its API key; it is tried again shortly.`, {
-      retryAfter: ring.waitMs() / 1000,
-    });
-  };
   const send = async (request: HttpRequest) => {
     try {
       return await client.send(request);
@@ -154,13 +148,13 @@ function createCaller({
     await sign?.({ url: origin + request.path, ...request });
     return request;
   };
-  const rawHeaders = (request: NativeRequest) => ({ ...request.headers, ...fixed, ...authorized(takeKey()) });
+  const rawHeaders = (request: NativeRequest) => ({ ...request.headers, ...fixed, ...authorized(ring.take()) });
 
   return {
     /** Throws unless the status is 2xx. */
     async json(method: string, path: string, body: string | undefined, signal: AbortSignal, dialect: Dialect) {
       for (;;) {
-        const key = takeKey();
+        const key = ring.take();
         const headers = {
           ...(body !== undefined && { 'content-type': 'application/json' }),
           ...fixed,
@@ -173,7 +167,7 @@ function createCaller({
         const restMs = restAfter(error, keys.length);
         if (restMs === 0) throw error;
         ring.rest(key, restMs);
-        if (ring.waitMs() > 0) throw error;
+        if (!ring.hasFresh()) throw error;
       }
     },
     async raw(request: NativeRequest, signal: AbortSignal) {
@@ -314,7 +308,7 @@ function readError(name: string, error: unknown): ViaductError {
 
 function parseObject(name: string, bytes: Buffer): JsonObject {
   try {
-    const body: unknown = JSON.parse(bytes.toString());
+    const body: unknown = isUtf8(bytes) && JSON.parse(bytes.toString());
     if (body !== null && typeof body === 'object' && !Array.isArray(body)) return body as JsonObject;
   } catch {}
   throw notTheProtocol(name);
@@ -344,21 +338,20 @@ async function* decodeReply(name: string, dialect: Dialect, { headers, body }: H
   if (events.length > 0) yield events;
 }
 
-async function* relayedStream(name: string, body: ByteStream, filter: RelayFilter | undefined): AsyncGenerator<Buffer> {
-  try {
-    if (!filter) {
-      yield* body;
-      return;
-    }
-    for await (const chunk of body) {
-      const kept = filter.push(chunk);
-      if (kept.length > 0) yield kept;
-    }
-  } catch (error) {
-    throw readError(name, error);
-  }
-  const rest = filter.end();
-  if (rest.length > 0) yield rest;
+/** Not a generator: that would cost another promise for every read. */
+function relayedStream(name: string, body: ByteStream): AsyncIterable<Buffer> {
+  const source = body[Symbol.asyncIterator]();
+  const iterator: AsyncIterator<Buffer> = {
+    next: () =>
+      source.next().catch((error: unknown) => {
+        throw readError(name, error);
+      }),
+    async return() {
+      body.cancel();
+      return { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
 }
 
 /** A unary reply in one piece; the scanner says whether it is an answer. */

@@ -2,11 +2,11 @@
 
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { ModelInfo } from '../core/provider.ts';
+import type { ModelInfo, RelayFilter } from '../core/provider.ts';
 import * as chat from '../protocols/openai-chat.ts';
 import * as embeddings from '../protocols/openai-embeddings.ts';
 import * as responses from '../protocols/openai-responses.ts';
-import type { Dialect, RelayFilter } from './define.ts';
+import type { Dialect } from './define.ts';
 import type { Extras, Upstream } from './http.ts';
 
 /** Chat completions, translated and relayed. `quirks` says where the provider differs. */
