@@ -3,9 +3,9 @@
 import { type LedgerRow, ledgerStore } from '../store/ledger.ts';
 import type { Store } from '../store/open.ts';
 import { nano } from './admit.ts';
+import type { Account, LedgerEntry } from './contract.ts';
 import type { Counters } from './counters.ts';
 import type { Directory } from './directory.ts';
-import type { Account, LedgerEntry } from './gateway.ts';
 import { leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
 
 const batchMs = 250;

@@ -2,9 +2,9 @@
 import { ViaductError } from '../core/errors.ts';
 import type { Limits } from '../store/policy.ts';
 import { windowAt } from './budget-window.ts';
+import type { Admission, Admit, Estimate, Identity } from './contract.ts';
 import type { Counters, Hold, Meter, Outcome, Refusal, Take } from './counters.ts';
 import type { Directory, Subject } from './directory.ts';
-import type { Admission, Admit, Estimate, Identity } from './gateway.ts';
 import { limitHeaders } from './limit-headers.ts';
 
 /** Limits of the configuration: all clients together, by public model name and by provider name. */

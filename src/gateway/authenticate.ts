@@ -2,8 +2,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import { ViaductError } from '../core/errors.ts';
 import type { HashedKey } from '../store/keys.ts';
+import type { Authenticate, Identity } from './contract.ts';
 import { type Directory, inRanges } from './directory.ts';
-import type { Authenticate, Identity } from './gateway.ts';
 import { allowed } from './patterns.ts';
 import { hashSecret } from './secrets.ts';
 

@@ -9,7 +9,7 @@ import type { Store } from '../store/open.ts';
 import type { Limits } from '../store/policy.ts';
 import { currentRevision } from '../store/revision.ts';
 import { type Team, teamStore } from '../store/teams.ts';
-import type { Identity } from './gateway.ts';
+import type { Identity } from './contract.ts';
 import { intersect } from './patterns.ts';
 
 const pollMs = 1000;

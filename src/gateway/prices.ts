@@ -2,7 +2,7 @@
 import { calcPrice } from '@pydantic/genai-prices';
 import type { Usage } from '../core/usage.ts';
 import { priceListName } from './catalog.ts';
-import type { Price, PricedTarget, Prices } from './gateway.ts';
+import type { Price, PricedTarget, Prices } from './contract.ts';
 
 /** USD per million tokens, from the configuration. */
 export type PriceOverride = { input: number; output: number; cacheRead?: number; cacheWrite?: number };

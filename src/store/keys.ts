@@ -120,6 +120,10 @@ export function keyStore(db: Kysely<Database>) {
       return row && toKey(row);
     },
 
+    async hashOf(id: string): Promise<string | undefined> {
+      return (await db.selectFrom('keys').select('hash').where('id', '=', id).executeTakeFirst())?.hash;
+    },
+
     /** Keys that are neither revoked nor disabled: what decides whether this server needs keys. */
     async count(): Promise<number> {
       const row = await db
