@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ViaductError } from '../core/errors.ts';
+import type { Scheduler } from '../engine/scheduler.ts';
 import type { Caller, Gateway } from '../gateway/gateway.ts';
 import type { ModelStore } from '../models/store.ts';
 import type { Responses } from '../responses/responses.ts';
@@ -12,6 +13,8 @@ export type Services = {
   storedChats: StoredChatStore;
   /** Models on this machine. */
   models: ModelStore;
+  /** Models that are loaded. */
+  scheduler: Scheduler;
   /** Stored and running responses, conversations. */
   responses: Responses;
   /** Milliseconds since 1970. */

@@ -5,8 +5,9 @@ import { chat } from './chat.ts';
 import { embed } from './embed.ts';
 import { embeddings } from './embeddings.ts';
 import { generate } from './generate.ts';
+import { ps } from './ps.ts';
 
 export const ollama: FrontDoor = {
-  endpoints: [chat, generate, embed, embeddings],
+  endpoints: [ps, chat, generate, embed, embeddings],
   encodeError,
 };
