@@ -142,6 +142,7 @@ const contextPhrases = [
   'input tokens exceed the configured limit',
   '`inputs` tokens + `max_new_tokens` must be',
   'exceeds the available context size',
+  'exceeds the context length',
   'exceed_context_size',
   'exceeds the maximum number of tokens allowed',
   'maximum input length is',

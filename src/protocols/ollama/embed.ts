@@ -4,7 +4,7 @@ import type { JsonObject } from '../../core/json.ts';
 import type { EmbedRequest } from '../../core/provider.ts';
 import { decodeLocal } from '../local-options.ts';
 import { validate } from '../validate.ts';
-import { checkRunnerOptions, commonFields } from './settings.ts';
+import { commonFields } from './settings.ts';
 
 const wireEmbed = z.object({
   ...commonFields,
@@ -33,7 +33,6 @@ export function decodeEmbeddings(body: JsonObject): EmbedRequest {
 }
 
 function localOf(wire: z.infer<typeof wireEmbeddings>): Pick<EmbedRequest, 'local'> {
-  checkRunnerOptions(wire.options);
   const { numCtx, keepAlive } = decodeLocal(wire) ?? {};
   if (numCtx === undefined && keepAlive === undefined) return {};
   return { local: { ...(numCtx !== undefined && { numCtx }), ...(keepAlive !== undefined && { keepAlive }) } };

@@ -8,22 +8,24 @@ import { invalid, jsonObject, validate } from '../validate.ts';
 const integer = z.int().nullish();
 const boolean = z.boolean().nullish();
 
-/** Options of Ollama's that say how its runner works: theirs to be well-formed, ours to decide. */
-const runnerOptions = z
-  .object({
+/** Some options say how Ollama's runner works: the client's to write right, ours to decide. */
+const options = localFields.options
+  .unwrap()
+  .unwrap()
+  .extend({
+    num_ctx: z.int().min(2, 'must be at least 2').nullish(),
     num_batch: integer,
     num_gpu: integer,
     main_gpu: integer,
     num_thread: integer,
     use_mmap: boolean,
-    num_ctx: z.int().min(2, 'must be at least 2').nullish(),
   })
   .nullish();
 
 /** Fields that every request has. Unknown options pass, as with Ollama. */
 export const commonFields = {
   model: z.string().min(1, 'the name of a model is required'),
-  options: localFields.options,
+  options,
   keep_alive: localFields.keep_alive,
 };
 
@@ -31,7 +33,7 @@ export const commonFields = {
 export const generationFields = {
   ...commonFields,
   stream: boolean,
-  format: z.unknown(),
+  format: z.unknown().optional(),
   think: z
     .union([z.boolean(), z.enum(['', 'low', 'medium', 'high', 'max'])], {
       error: 'must be true, false, "low", "medium", "high" or "max"',
@@ -44,15 +46,11 @@ export const generationFields = {
 const generation = z.object(generationFields);
 type Generation = z.infer<typeof generation>;
 
-/** Throws invalid_request for an option of the wrong type that `localFields` does not know. */
-export const checkRunnerOptions = (options: unknown) => validate(runnerOptions, options, 'options');
-
 /** Settings of a request that generates. `template`, `raw` and `suffix` are generate's own. */
 export function decodeSettings(
   wire: Generation,
   own: Pick<NonNullable<ChatRequest['local']>, 'raw' | 'template' | 'suffix'> = {},
 ): Omit<ChatRequest, 'model' | 'messages'> {
-  checkRunnerOptions(wire.options);
   const { seed, ...sampling } = decodeLocalSampling(wire);
   const local = { ...decodeLocal(wire), ...own };
   const responseFormat = decodeFormat(wire.format);
