@@ -7,11 +7,11 @@ import { freePort } from './postgres.ts';
 
 export type RedisServer = { url: string; stop(): Promise<void> };
 
-/** Undefined where neither can be had; the caller says so with `unavailable`. */
-export async function startRedis(): Promise<RedisServer | undefined> {
+/** Undefined where neither can be had; the caller says so with `unavailable`. `wanted`: a port to come back on. */
+export async function startRedis(wanted?: number): Promise<RedisServer | undefined> {
   const program = ['valkey-server', 'redis-server'].find((name) => spawnSync(name, ['--version']).status === 0);
   if (!program) return undefined;
-  const port = await freePort();
+  const port = wanted ?? (await freePort());
   const server = spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', tmpdir()], {
     stdio: 'ignore',
   });
