@@ -2,7 +2,7 @@
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { ViaductError } from '../core/errors.ts';
 import { anthropic } from './anthropic/index.ts';
-import type { FrontDoor, Services } from './define.ts';
+import type { Endpoint, FrontDoor, Services } from './define.ts';
 import { credentialsOf } from './http.ts';
 import { createRefusal } from './not-found.ts';
 import { ollama } from './ollama/index.ts';
@@ -22,35 +22,46 @@ export function createApp(services: Services, doors: FrontDoor[] = [openai, anth
     }
   });
 
-  for (const door of doors)
-    for (const endpoint of door.endpoints) {
-      const { method, path, bodyLimit } = endpoint;
-      app.route({
-        method,
-        url: path,
-        ...(bodyLimit && { bodyLimit }),
-        async handler(request, reply) {
-          const credentials = credentialsOf(request, reply);
-          reply.header('x-request-id', credentials.requestId);
-          if (door.requestIdHeader) reply.header(door.requestIdHeader, credentials.requestId);
-          try {
-            if (endpoint.access === 'public') await endpoint.handle({ request, reply, services });
-            else {
-              const caller = await services.gateway.enter(credentials);
-              if (endpoint.access === 'admin' && !caller.admin)
-                throw new ViaductError('permission_denied', 'This needs an admin key.');
-              await endpoint.handle({ request, reply, caller, services });
-            }
-            return reply;
-          } catch (thrown) {
-            return sendError(reply, ViaductError.from(thrown), door, credentials.requestId);
+  // Bodies that arrive as a stream are parsed by nobody; only a scope of their own can have it so.
+  app.register(async (raw) => {
+    raw.removeAllContentTypeParsers();
+    raw.addContentTypeParser('*', (_request, body, done) => done(null, body));
+    addRoutes(raw, (endpoint) => endpoint.rawBody === true);
+  });
+  addRoutes(app, (endpoint) => !endpoint.rawBody);
+
+  function addRoutes(scope: FastifyInstance, included: (endpoint: Endpoint) => boolean) {
+    for (const door of doors) for (const endpoint of door.endpoints.filter(included)) addRoute(scope, door, endpoint);
+  }
+
+  function addRoute(scope: FastifyInstance, door: FrontDoor, endpoint: Endpoint) {
+    const { method, path, bodyLimit } = endpoint;
+    scope.route({
+      method,
+      url: path,
+      ...(bodyLimit && { bodyLimit }),
+      async handler(request, reply) {
+        const credentials = credentialsOf(request, reply);
+        reply.header('x-request-id', credentials.requestId);
+        if (door.requestIdHeader) reply.header(door.requestIdHeader, credentials.requestId);
+        try {
+          if (endpoint.access === 'public') await endpoint.handle({ request, reply, services });
+          else {
+            const caller = await services.gateway.enter(credentials);
+            if (endpoint.access === 'admin' && !caller.admin)
+              throw new ViaductError('permission_denied', 'This needs an admin key.');
+            await endpoint.handle({ request, reply, caller, services });
           }
-        },
-        errorHandler(error, _request, reply) {
-          return sendError(reply, fromFastify(error), door, '');
-        },
-      });
-    }
+          return reply;
+        } catch (thrown) {
+          return sendError(reply, ViaductError.from(thrown), door, credentials.requestId);
+        }
+      },
+      errorHandler(error, _request, reply) {
+        return sendError(reply, fromFastify(error), door, '');
+      },
+    });
+  }
   const refusal = createRefusal(doors);
   app.setNotFoundHandler((request, reply) => {
     const { door, error } = refusal(request.method, request.url);

@@ -76,7 +76,7 @@ export function parseConfig(bytes: Buffer, where: string): ModelConfig {
   return check(modelConfig, parseJson(bytes, `The config of ${where}`), `The config of ${where}`);
 }
 
-export const isDigest = (text: string): text is Digest => digest.safeParse(text).success;
+export const isDigest = (text: string): boolean => digest.safeParse(text).success;
 
 /** Every blob that a manifest needs, each digest once. */
 export function blobsOf({ config, layers }: Manifest): Layer[] {
