@@ -91,19 +91,20 @@ export function createBackground(
 
   return {
     /** Throws what is wrong with the request; the response itself then runs on its own and fails on its own. */
-    async start(body: JsonObject, enter: (signal: AbortSignal) => Promise<Caller>): Promise<Turn> {
+    async start(body: JsonObject, enter: (signal: AbortSignal) => Promise<Caller>): Promise<ResponseResource> {
       const controller = new AbortController();
       const caller = await enter(controller.signal);
       const turn = await prepareTurn(body, caller, deps, { stream: true });
       const queued = turn.queue();
+      const { resource } = turn;
       await responses.insert({
         id: turn.id,
         owner: caller.owner,
         previousId: turn.context.previousId ?? null,
         compacted: turn.context.input.some(({ type }) => type === 'compaction'),
-        status: turn.resource.status,
+        status: resource.status,
         background: true,
-        resource: asJson(turn.resource),
+        resource: asJson(resource),
         input: asStored(turn.context.input),
         output: [],
         createdAt: now(),
@@ -112,7 +113,7 @@ export function createBackground(
       log.append(turn.id, queued);
       const ended = run(turn, caller.owner, controller).catch(() => {});
       running.set(turn.id, { controller, ended });
-      return turn;
+      return resource;
     },
 
     /** Stop working on it, wherever it runs. True when it was running. */

@@ -92,8 +92,11 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
       return prepareTurn(body, caller, deps, { ...options, keep: (turn) => keep(turn, caller.owner) });
     },
 
-    /** A response that runs on without its client. `enter` lets the caller in once more, with a signal that is ours. */
-    async startBackground(body: JsonObject, enter: (signal: AbortSignal) => Promise<Caller>): Promise<Turn> {
+    /** A response that runs on without its client: as it is while it is queued. `enter` lets the caller in once more, with a signal that is ours. */
+    async startBackground(
+      body: JsonObject,
+      enter: (signal: AbortSignal) => Promise<Caller>,
+    ): Promise<ResponseResource> {
       if (body['store'] === false)
         throw new ViaductError(
           'invalid_request',

@@ -135,7 +135,7 @@ async function startBackground({ request, reply, caller, services }: Exchange, b
   const { responses }: { responses: Responses } = services;
   const credentials = { ...credentialsOf(request, reply), requestId: caller.requestId };
   const enter = (signal: AbortSignal): Promise<Caller> => services.gateway.enter({ ...credentials, signal });
-  const turn = await responses.startBackground(body, enter);
-  if (body['stream'] !== true) return reply.send(turn.resource);
-  return streamTexts(reply, responses.follow(caller.owner, turn.id, -1, caller.signal));
+  const queued = await responses.startBackground(body, enter);
+  if (body['stream'] !== true) return reply.send(queued);
+  return streamTexts(reply, responses.follow(caller.owner, queued.id, -1, caller.signal));
 }
