@@ -18,8 +18,10 @@ export type Attempt = {
   /** Milliseconds from the start to the first content. */
   readonly firstTokenMs: number | undefined;
   readonly context: CallContext;
-  /** The first content is here: from now on only silence between pieces ends the attempt. `measure` says what it has used so far. */
-  opened(measure: () => Measured): void;
+  /** The first content is here: from now on only silence between pieces, and no longer the wait for it, ends the attempt. */
+  opened(): void;
+  /** This is the call's answer, there is no way back: whatever happens is billed. `measure` says what was used so far. */
+  answering(measure: () => Measured): void;
   /** Something came. */
   touch(): void;
   /** It is over, with what went wrong if anything did. Only the first call counts. */
@@ -50,9 +52,9 @@ export type Course = {
   enter(target: Target): void | Promise<void>;
   /** An attempt begins. */
   began(attempt: Attempt): void;
-  /** So many milliseconds went by until the provider's answer began, or failed to. */
-  waited(ms: number): void;
-  /** After each attempt, however it went; `measured` is absent when it never opened. */
+  /** The provider's answer began, or failed to. */
+  answered(): void;
+  /** After each attempt, however it went; `measured` is absent when it was not the call's answer. */
   ended(attempt: Attempt, measured: Measured | undefined, error: ViaductError | undefined, totalMs: number): void;
 };
 
@@ -73,51 +75,73 @@ export async function attempt<T>(
   open: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   const { signal, limits } = course;
-  let last = new ViaductError('model_not_found', 'No target is left that could serve this request.', {
+  const asker = createAsker(course, open);
+  let left: Candidate[] = targets.map((target) => ({ target, readyAt: 0 }));
+  for (let round = 0; round <= limits.retries && left.length > 0; round++) {
+    if (round > 0) await pause(round, left, asker.failure(), limits, signal);
+    const result = await askInTurn(left, asker);
+    if ('value' in result) return result.value;
+    left = result.again;
+  }
+  throw asker.failure();
+}
+
+type Asker<T> = {
+  /** One attempt: the answer, or what to do about `failure`. Throws what must not be hidden. */
+  ask(target: Target): Promise<{ value: T } | 'next' | 'again'>;
+  /** The last one. */
+  failure(): ViaductError;
+};
+
+/** One round. Resolves with the first answer, or with the targets that are worth another round. */
+async function askInTurn<T>(left: Candidate[], asker: Asker<T>): Promise<{ value: T } | { again: Candidate[] }> {
+  const again: Candidate[] = [];
+  /** Tokens that proved too few. */
+  let tooFew = 0;
+  for (const candidate of left) {
+    const { target, readyAt } = candidate;
+    if (readyAt > Date.now()) {
+      again.push(candidate);
+      continue;
+    }
+    if (tooFew > 0 && (contextOf(target) ?? Infinity) <= tooFew) continue;
+    const result = await asker.ask(target);
+    if (typeof result === 'object') return result;
+    const { code, retryAfter = 0 } = asker.failure();
+    if (result === 'again') again.push({ target, readyAt: Date.now() + retryAfter * 1000 });
+    if (code === 'context_length_exceeded') tooFew = contextOf(target) ?? 0;
+  }
+  return { again };
+}
+
+function createAsker<T>(course: Course, open: (attempt: Attempt) => Promise<T>): Asker<T> {
+  const { signal, limits } = course;
+  let failure = new ViaductError('model_not_found', 'No target is left that could serve this request.', {
     param: 'model',
   });
   let number = 0;
-
-  /** One try. Resolves with the answer, or with what to do about the failure in `last`. */
-  const ask = async (target: Target): Promise<{ value: T } | 'next' | 'again'> => {
-    signal.throwIfAborted();
-    const current = start(target, ++number, course);
-    course.began(current);
-    const askedAt = performance.now();
-    try {
-      const entering = course.enter(target);
-      if (entering) await entering;
-      const value = await open(current);
-      course.waited(performance.now() - askedAt);
-      return { value };
-    } catch (thrown) {
-      course.waited(performance.now() - askedAt);
-      last = ViaductError.from(current.context.signal.aborted ? current.context.signal.reason : thrown);
-      current.end(last);
-      const next = signal.aborted || isOver(limits) ? 'stop' : afterwards(last, limits);
-      if (next === 'stop') throw last;
-      return next;
-    }
-  };
-
-  let left: Candidate[] = targets.map((target) => ({ target, readyAt: 0 }));
-  for (let round = 0; round <= limits.retries && left.length > 0; round++) {
-    if (round > 0) await pause(round, left, last, limits, signal);
-    const again: Candidate[] = [];
-    let tooShort = 0;
-    for (const candidate of left) {
-      const { target, readyAt } = candidate;
-      if (readyAt > Date.now()) again.push(candidate);
-      else if (tooShort === 0 || (contextOf(target) ?? Infinity) > tooShort) {
-        const result = await ask(target);
-        if (typeof result === 'object') return result.value;
-        if (result === 'again') again.push({ target, readyAt: Date.now() + (last.retryAfter ?? 0) * 1000 });
-        if (last.code === 'context_length_exceeded') tooShort = contextOf(target) ?? 0;
+  return {
+    failure: () => failure,
+    async ask(target) {
+      signal.throwIfAborted();
+      const current = start(target, ++number, course);
+      course.began(current);
+      try {
+        const entering = course.enter(target);
+        if (entering) await entering;
+        return { value: await open(current) };
+      } catch (thrown) {
+        const { aborted, reason } = current.context.signal;
+        failure = ViaductError.from(aborted ? reason : thrown);
+        current.end(failure);
+        const next = signal.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
+        if (next === 'stop') throw failure;
+        return next;
+      } finally {
+        course.answered();
       }
-    }
-    left = again;
-  }
-  throw last;
+    },
+  };
 }
 
 const isOver = ({ deadline }: AttemptLimits) => deadline !== undefined && Date.now() >= deadline;
@@ -213,11 +237,13 @@ function start(target: Target, number: number, course: Course): Attempt {
     get firstTokenMs() {
       return firstTokenMs;
     },
-    opened(measure) {
-      measured = measure;
+    opened() {
       firstTokenMs = Date.now() - startedAt;
       clearTimeout(timer);
       if (!over) timer = setTimeout(expire, within(limits.idleMs));
+    },
+    answering(measure) {
+      measured = measure;
     },
     touch() {
       if (over) return;

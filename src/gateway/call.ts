@@ -87,9 +87,14 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
     };
     deps.observe(record);
   };
+  /** When the answer began, and since when a provider is being waited for: performance.now(), 0 = not. */
   let openedAt = 0;
+  let askedAt = 0;
   /** What the gateway itself took until the answer began. */
-  const overhead = () => Math.max(0, (openedAt || performance.now()) - enteredAt - providerMs);
+  const overhead = () => {
+    const now = openedAt || performance.now();
+    return Math.max(0, now - enteredAt - providerMs - (askedAt && now - askedAt));
+  };
 
   const ended = (
     current: Attempt,
@@ -134,9 +139,11 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
       began(current) {
         attempts = current.number;
         last = current;
+        askedAt = performance.now();
       },
-      waited(ms) {
-        providerMs += ms;
+      answered() {
+        providerMs += performance.now() - askedAt;
+        askedAt = 0;
       },
       ended,
     }),
@@ -150,7 +157,7 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
         attempts,
         report: context.report,
         elapsedMs,
-        overheadMs: Math.max(0, elapsedMs - providerMs),
+        overheadMs: overhead(),
         ...(cost !== undefined && { cost }),
         ...(admission && { limitHeaders: admission.headers }),
         ...(failures.length > 0 && { failures }),

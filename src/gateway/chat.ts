@@ -8,7 +8,7 @@ import type { Attempt, Measured } from './attempt.ts';
 import type { ChatCall } from './contract.ts';
 import type { Needs } from './needs.ts';
 import { watchRelay } from './relay.ts';
-import { estimateUsage, type Seen, watchStream } from './stream.ts';
+import { estimateUsage, type Seen, takeWhole, watchStream } from './stream.ts';
 
 export type ChatTerms = {
   needs: Needs;
@@ -27,7 +27,7 @@ export async function openChat(
   const { provider, model } = target;
   const measure = (seen: Seen): Measured => measured(seen.finish?.usage, needs, seen.characters);
   const watch = async (events: ChatStream) => ({
-    events: await watchStream(
+    events: await (call.stream ? watchStream : takeWhole)(
       events,
       attempt,
       { mayBeEmpty: isLast, contentFilterFails: settings.content_filter_fallback && !isLast },

@@ -101,7 +101,7 @@ function createCaller(parts: CallerParts): Caller {
       const wish = { tags, privacy, providers: identity.providers, preferences, needs };
       const targets = router.order(model, routes, wish, Date.now());
       if (deps.admit) await call.admit(targets, needs);
-      return { call, route, targets, limits: limitsOf(route, stream) };
+      return { call, route, targets, limits: limitsOf(route) };
     } catch (thrown) {
       throw call.failed(thrown);
     }
@@ -113,12 +113,12 @@ function createCaller(parts: CallerParts): Caller {
     return router.resolve(model);
   };
 
-  const limitsOf = ({ settings }: Route, stream: boolean): AttemptLimits => {
+  const limitsOf = ({ settings }: Route): AttemptLimits => {
     const { first_token = defaultFirstTokenMs, idle = defaultIdleMs, total = Infinity } = settings.timeout;
     const totalMs = Math.min(total, credentials.timeoutMs ?? Infinity);
     return {
       firstTokenMs: first_token,
-      idleMs: stream ? idle : Math.max(idle, defaultIdleMs),
+      idleMs: idle,
       deadline: totalMs === Infinity ? undefined : Date.now() + totalMs,
       retries: settings.retries,
       contentFilterFallback: settings.content_filter_fallback,
@@ -133,16 +133,18 @@ function createCaller(parts: CallerParts): Caller {
   ): Promise<Answer<Result>> => {
     const { call, targets, limits } = await begin(asked);
     try {
-      return await attempt(targets, call.course(limits), async (current) => {
+      const answer = await attempt(targets, call.course(limits), async (current) => {
         const { target, context } = current;
         const running = run(target.provider, target.model, context);
         if (!running) throw cannot(target, asked.operation);
         const result = await running;
         const measured = { usage: usageOf(result), estimated: false };
-        current.opened(() => measured);
+        current.opened();
+        current.answering(() => measured);
         current.end();
-        return { ...call.served(current), result };
+        return { current, result };
       });
+      return Object.assign(call.served(answer.current), { result: answer.result });
     } catch (thrown) {
       throw call.failed(thrown);
     }
@@ -153,7 +155,7 @@ function createCaller(parts: CallerParts): Caller {
     name: string,
     run: (provider: Provider, context: CallContext) => Promise<Result> | undefined,
     watch: (result: Result, current: Attempt) => void,
-  ): Promise<ReturnType<Call['served']> & { result: Result }> => {
+  ): Promise<Answer<Result>> => {
     const target = router.native(name);
     if (!target)
       throw new ViaductError(
@@ -186,14 +188,15 @@ function createCaller(parts: CallerParts): Caller {
     };
     try {
       await call.admit([target], noNeeds);
-      return await attempt([target], call.course(limits), async (current) => {
+      const answer = await attempt([target], call.course(limits), async (current) => {
         const running = run(provider, current.context);
         if (!running)
           throw new ViaductError('not_found', `The provider "${name}" has no API of its own to pass through to.`);
         const result = await running;
         watch(result, current);
-        return { ...call.served(current), result };
+        return { current, result };
       });
+      return Object.assign(call.served(answer.current), { result: answer.result });
     } catch (thrown) {
       throw call.failed(thrown);
     }
@@ -213,11 +216,12 @@ function createCaller(parts: CallerParts): Caller {
       const { call, route, targets, limits } = routed;
       const request: ChatCall = { ...asked, decode };
       try {
-        const answer: ChatAnswer = await attempt(targets, call.course(limits), async (current) => {
+        const { current, opened } = await attempt(targets, call.course(limits), async (current) => {
           const isLast = current.target === targets.at(-1);
           const opened = await openChat(request, current, { needs, settings: route.settings, isLast });
-          return { ...call.served(current), ...opened } as ChatAnswer;
+          return { current, opened };
         });
+        const answer: ChatAnswer = Object.assign(call.served(current), opened);
         const { shadow } = route.settings;
         if (shadow && route.shadow && random() * 100 < shadow.percent && mayShadow(route.shadow))
           runShadow(deps, route.shadow, request, { credentials, identity, needs });

@@ -13,7 +13,8 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
   let tail: Buffer[] = [];
   let size = 0;
   let usage: Usage | undefined;
-  attempt.opened(() => ({ usage: usage ?? usageIn(Buffer.concat(tail)), estimated: false }));
+  attempt.opened();
+  attempt.answering(() => ({ usage: usage ?? usageIn(Buffer.concat(tail)), estimated: false }));
   const refused =
     reply.status >= 500
       ? new ViaductError('provider_unavailable', `It answered with status ${reply.status}.`)
@@ -55,7 +56,8 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
 
 /** A WebSocket's attempt lasts as long as its connection. */
 export function watchSocket({ socket }: NativeSocket, attempt: Attempt): void {
-  attempt.opened(() => ({ usage: { input: 0, output: 0 }, estimated: false }));
+  attempt.opened();
+  attempt.answering(() => ({ usage: { input: 0, output: 0 }, estimated: false }));
   socket.on('data', () => attempt.touch());
   attempt.context.signal.addEventListener('abort', () => socket.destroy());
   socket.on('close', () => attempt.end());

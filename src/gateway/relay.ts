@@ -41,7 +41,8 @@ export async function watchRelay(
     if (scanner.finish === undefined) throw invalid(attempt, 'gave an empty answer');
     if (!mayBeEmpty) throw invalid(attempt, 'gave an answer without content');
   }
-  attempt.opened(() => measure(scanner, bytes));
+  attempt.opened();
+  attempt.answering(() => measure(scanner, bytes));
   if (over) attempt.end();
 
   let failure: ViaductError | undefined;

@@ -1,4 +1,4 @@
-/** A translated answer, watched: held back until its first content, then passed on batch by batch. */
+/** A translated answer, watched: nothing is handed out before it is certain that there is an answer. */
 import type { ChatEvent, ChatStream } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { Usage } from '../core/usage.ts';
@@ -7,7 +7,7 @@ import type { Attempt, Measured } from './attempt.ts';
 export type Finish = Extract<ChatEvent, { type: 'finish' }>;
 
 /** What was seen of an answer, for its bill. */
-export type Seen = { finish: Finish | undefined; characters: number };
+export type Seen = { content: boolean; finish: Finish | undefined; characters: number };
 
 export type StreamRules = {
   /** A well-formed answer without content is taken as it is. */
@@ -16,56 +16,32 @@ export type StreamRules = {
   contentFilterFails: boolean;
 };
 
+type Watch = (
+  events: ChatStream,
+  attempt: Attempt,
+  rules: StreamRules,
+  measure: (seen: Seen) => Measured,
+) => Promise<ChatStream>;
+
 /**
  * Wait for the first content of `events`, and give a stream that ends `attempt` when it is over.
  * Throws, before anything has gone out, what went wrong. `measure` makes the bill of what was seen so far.
  */
-export async function watchStream(
-  events: ChatStream,
-  attempt: Attempt,
-  { mayBeEmpty, contentFilterFails }: StreamRules,
-  measure: (seen: Seen) => Measured,
-): Promise<ChatStream> {
+export const watchStream: Watch = async (events, attempt, rules, measure) => {
   const source = events[Symbol.asyncIterator]();
-  const seen: Seen = { finish: undefined, characters: 0 };
+  const seen: Seen = { content: false, finish: undefined, characters: 0 };
   let held: ChatEvent[] = [];
   let over = false;
-  let content = false;
 
-  const look = (batch: readonly ChatEvent[]) => {
-    for (const event of batch) {
-      const size = sizeOf(event);
-      seen.characters += size;
-      if (size > 0 || event.type === 'tool-call' || event.type === 'reasoning-end') content = true;
-      else if (event.type === 'finish') seen.finish = event;
-    }
-  };
-
-  while (!content && !seen.finish) {
+  while (!seen.content && !seen.finish) {
     const next = await source.next();
     if (next.done) throw invalid(attempt, 'gave an empty answer');
-    look(next.value);
+    look(next.value, seen);
     held = held.length === 0 ? [...next.value] : held.concat(next.value);
   }
-  if (!content && seen.finish) {
-    const { reason } = seen.finish;
-    const { name } = attempt.target.provider;
-    if (reason === 'content-filter' && contentFilterFails)
-      throw new ViaductError(
-        'content_policy_violation',
-        `A content filter of the provider ${name} refused the request.`,
-      );
-    if (reason === 'error') throw invalid(attempt, 'failed while it answered');
-    if (reason === 'stop' && !mayBeEmpty) throw invalid(attempt, 'gave an answer without content');
-  }
-  attempt.opened(() => measure(seen));
-
-  const fail = (thrown: unknown) => {
-    const { aborted, reason } = attempt.context.signal;
-    const error = ViaductError.from(aborted ? reason : thrown);
-    attempt.end(error);
-    return error;
-  };
+  refuseNothing(seen, attempt, rules);
+  attempt.opened();
+  attempt.answering(() => measure(seen));
 
   const iterator: AsyncIterator<readonly ChatEvent[]> = {
     async next() {
@@ -85,13 +61,16 @@ export async function watchStream(
           return done;
         }
         attempt.touch();
-        look(next.value);
+        look(next.value, seen);
         // The bill is made before the client sees the end: whoever has the whole answer finds it in the ledger.
         if (seen.finish) attempt.end();
         return next;
       } catch (thrown) {
         over = true;
-        throw fail(thrown);
+        const { aborted, reason } = attempt.context.signal;
+        const error = ViaductError.from(aborted ? reason : thrown);
+        attempt.end(error);
+        throw error;
       }
     },
     async return() {
@@ -104,6 +83,52 @@ export async function watchStream(
     },
   };
   return { [Symbol.asyncIterator]: () => iterator };
+};
+
+/** The same for a client that wants the answer in one piece: until it is whole nothing has gone out, so any failure may still be hidden. */
+export const takeWhole: Watch = async (events, attempt, rules, measure) => {
+  const seen: Seen = { content: false, finish: undefined, characters: 0 };
+  const all: ChatEvent[] = [];
+  for await (const batch of events) {
+    look(batch, seen);
+    for (const event of batch) all.push(event);
+    if (!seen.content) continue;
+    if (attempt.firstTokenMs === undefined) attempt.opened();
+    else attempt.touch();
+  }
+  if (!seen.finish)
+    throw invalid(attempt, seen.content ? 'broke off in the middle of its answer' : 'gave an empty answer');
+  refuseNothing(seen, attempt, rules);
+  attempt.answering(() => measure(seen));
+  attempt.end();
+  return once(all);
+};
+
+async function* once(batch: ChatEvent[]): ChatStream {
+  yield batch;
+}
+
+function look(batch: readonly ChatEvent[], seen: Seen): void {
+  for (const event of batch) {
+    const size = sizeOf(event);
+    seen.characters += size;
+    if (size > 0 || event.type === 'tool-call' || event.type === 'reasoning-end') seen.content = true;
+    else if (event.type === 'finish') seen.finish = event;
+  }
+}
+
+/** An answer that ended without saying anything: whether that is one. */
+function refuseNothing(
+  { content, finish }: Seen,
+  attempt: Attempt,
+  { mayBeEmpty, contentFilterFails }: StreamRules,
+): void {
+  if (content || !finish) return;
+  const { name } = attempt.target.provider;
+  if (finish.reason === 'content-filter' && contentFilterFails)
+    throw new ViaductError('content_policy_violation', `A content filter of the provider ${name} refused the request.`);
+  if (finish.reason === 'error') throw invalid(attempt, 'failed while it answered');
+  if (finish.reason === 'stop' && !mayBeEmpty) throw invalid(attempt, 'gave an answer without content');
 }
 
 const done: IteratorReturnResult<undefined> = { done: true, value: undefined };
