@@ -6,21 +6,22 @@ import type { Usage } from '../../core/usage.ts';
 import { decodeErrorBody } from '../openai-error.ts';
 import { decodeUsage } from './decode-reply.ts';
 
-const lf = 10;
-/** What stands in a line that must be parsed. A quote inside JSON text is escaped, so these never match what a model says. */
-const marks = ['"finish_reason"', '"usage"', '"error"'].map((mark) => Buffer.from(mark));
-const doneMark = Buffer.from('[DONE]');
+/**
+ * What stands in a line that must be parsed: an end, or a value that is not null. A quote inside JSON text is escaped, so no key here
+ * ever matches what a model says.
+ */
+const interesting = /"(?:finish_reason|usage|error)" *: *[^n ]|\[DONE\]/g;
 const longestBody = 64 * 2 ** 20;
 
 /**
  * Watches a relayed reply, stream or JSON. Until the first content every event is parsed; after it only lines whose
- * `finish_reason`, `usage` or `error` is not null. Works over chunk borders; call `end` when the upstream has ended: it sets
+ * `finish_reason`, `usage` or `error` has a value. Works over chunk borders; call `end` when the upstream has ended: it sets
  * `error` when the answer is not whole.
  */
 export function createRelayScanner(): RelayScanner & { end(): void } {
   let mode: 'unknown' | 'stream' | 'json' = 'unknown';
-  /** An unfinished line of a stream, or all of a JSON body so far. */
-  let rest: Buffer[] = [];
+  /** An unfinished line of a stream, or all of a JSON body so far; one character a byte, which is the cheapest to search. */
+  let rest: string[] = [];
   let restSize = 0;
   let contentSeen = false;
   let choiceSeen = false;
@@ -33,14 +34,15 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
     error ??= new ViaductError('provider_invalid_response', message, { cause });
   };
 
-  const keep = (bytes: Buffer) => {
+  const keep = (bytes: string) => {
     rest.push(bytes);
     restSize += bytes.length;
     if (restSize > longestBody) broken('The answer of the provider is too large.');
   };
 
-  const takeRest = (bytes: Buffer) => {
-    const whole = rest.length === 0 ? bytes : Buffer.concat([...rest, bytes]);
+  const takeRest = (bytes: string) => {
+    if (rest.length === 0) return bytes;
+    const whole = rest.join('') + bytes;
     rest = [];
     restSize = 0;
     return whole;
@@ -75,49 +77,43 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
     }
   };
 
-  const readAllLines = (bytes: Buffer) => {
-    for (const line of bytes.toString('utf8').split(/\r\n|\n|\r/)) readLine(line);
-  };
-
-  const readLineAt = (bytes: Buffer, at: number) => {
-    const from = bytes.lastIndexOf(lf, at) + 1;
-    const to = bytes.indexOf(lf, at);
-    readLine(bytes.toString('utf8', from, to === -1 ? bytes.length : to));
-    return to === -1 ? bytes.length : to;
-  };
-
   /** Whole lines. */
-  const scan = (bytes: Buffer) => {
-    if (!contentSeen) return readAllLines(bytes);
-    for (const mark of marks)
-      for (let at = bytes.indexOf(mark); at !== -1; at = bytes.indexOf(mark, at)) {
-        at += mark.length;
-        if (hasValue(bytes, at)) at = readLineAt(bytes, at);
-      }
-    const end = bytes.lastIndexOf(doneMark);
-    if (end !== -1) readLineAt(bytes, end);
+  const scan = (bytes: string) => {
+    if (!contentSeen) return readLines(bytes);
+    interesting.lastIndex = 0;
+    for (let found = interesting.exec(bytes); found; found = interesting.exec(bytes)) {
+      const from = bytes.lastIndexOf('\n', found.index) + 1;
+      const to = bytes.indexOf('\n', found.index);
+      const end = to === -1 ? bytes.length : to;
+      readLine(decodeUtf8(bytes.slice(from, end)).trimEnd());
+      interesting.lastIndex = end;
+    }
+  };
+
+  const readLines = (bytes: string) => {
+    for (const line of decodeUtf8(bytes).split(lineEnds)) readLine(line);
   };
 
   return {
     push(chunk) {
-      if (mode === 'unknown') mode = modeOf(chunk) ?? mode;
-      if (mode !== 'stream') return keep(chunk);
-      const lineEnd = chunk.lastIndexOf(lf);
-      if (lineEnd === -1) return keep(chunk);
-      scan(takeRest(chunk.subarray(0, lineEnd + 1)));
-      if (lineEnd + 1 < chunk.length) keep(chunk.subarray(lineEnd + 1));
+      const bytes = chunk.toString('latin1');
+      if (mode === 'unknown') mode = modeOf(bytes) ?? mode;
+      if (mode !== 'stream') return keep(bytes);
+      const whole = bytes.lastIndexOf('\n') + 1;
+      if (whole > 0) scan(takeRest(whole === bytes.length ? bytes : bytes.slice(0, whole)));
+      if (whole < bytes.length) keep(bytes.slice(whole));
     },
 
     end() {
-      const last = takeRest(Buffer.alloc(0));
+      const last = takeRest('');
       if (mode === 'stream') {
-        readAllLines(last);
+        readLines(last);
         if (!done && finish === undefined) broken('The provider ended its answer before it was complete.');
         done = true;
         return;
       }
       try {
-        const body = JSON.parse(last.toString('utf8')) as Json;
+        const body = JSON.parse(decodeUtf8(last)) as Json;
         if (isObject(body)) readObject(body);
         if (!choiceSeen) broken('The provider gave an empty answer.');
         done = true;
@@ -144,10 +140,12 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
   };
 }
 
+const lineEnds = /\r\n|\n|\r/;
+const decodeUtf8 = (bytes: string) => Buffer.from(bytes, 'latin1').toString('utf8');
+
 /** JSON begins with a brace; undefined while there is only white space. Anything else that is no stream fails in the end as JSON. */
-function modeOf(chunk: Buffer): 'stream' | 'json' | undefined {
-  const text = chunk
-    .toString('utf8', 0, 64)
+function modeOf(bytes: string): 'stream' | 'json' | undefined {
+  const text = decodeUtf8(bytes.slice(0, 64))
     .replace(/^\uFEFF/, '')
     .trimStart();
   if (text === '') return undefined;
@@ -155,17 +153,6 @@ function modeOf(chunk: Buffer): 'stream' | 'json' | undefined {
     ? 'stream'
     : 'json';
 }
-
-/** Whether the key that ends at `at` has a value other than null. */
-function hasValue(bytes: Buffer, at: number): boolean {
-  let next = at;
-  while (bytes[next] === space || bytes[next] === colon) next++;
-  return next > at && bytes[next] !== letterN;
-}
-
-const space = 32;
-const colon = 58;
-const letterN = 110;
 
 function hasContent(message: Json | undefined): boolean {
   if (!isObject(message)) return false;
