@@ -113,8 +113,8 @@ export interface Provider {
   readonly name: string;
   /** Word of the configuration: `vllm`. */
   readonly kind: string;
-  /** Protocols this provider speaks itself, so that the gateway can relay. */
-  readonly relays: readonly Protocol[];
+  /** Whether the provider itself speaks `protocol` for that model, so that the gateway can relay. */
+  relays(protocol: Protocol, model: string): boolean;
   /** Requests that would wait before they start, and how long the next would wait (ms): what overflow looks at. */
   load?(model: string): { queued: number; expectedWaitMs: number };
   chat?(request: ChatRequest, context: CallContext): ChatStream;

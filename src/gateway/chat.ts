@@ -37,7 +37,7 @@ export async function openChat(
 
   // A time to the first token exists only in a stream: a route that bounds it is streamed, whatever the client wants.
   const mustStream = settings.timeout.first_token !== undefined && !call.stream;
-  if (call.body && provider.relay && provider.relays.includes(call.protocol) && !(mustStream && provider.chat)) {
+  if (call.body && provider.relay && provider.relays(call.protocol, target.model) && !(mustStream && provider.chat)) {
     const body = relayedBody(call.body, provider.kind, model);
     const reply = await provider.relay({ protocol: call.protocol, body, stream: call.stream }, context);
     if ('events' in reply) return watch(reply.events);

@@ -76,7 +76,7 @@ export function createHttpProvider(
   return {
     name,
     kind,
-    relays: [...byProtocol.keys()],
+    relays: (protocol) => byProtocol.has(protocol),
     async *chat(request: ChatRequest, { signal, requestId }: CallContext): ChatStream {
       const reply = await post(main, request.model, request.stream, main.encodeRequest(request), signal);
       for await (const batch of decodeReply(name, main, reply)) yield named(batch, requestId, request.model);

@@ -29,7 +29,7 @@ export async function startResponsesApp(script: ResponsesScript, options: Respon
   const provider: Provider = {
     name: 'local',
     kind: 'local',
-    relays: [],
+    relays: () => false,
     describe: (id) => (id === 'missing' ? undefined : { id }),
     models: async () => [{ id: 'm' }],
     ...script,

@@ -15,7 +15,7 @@ export async function startScriptedApp(script: Script, services: Partial<Service
   const provider: Provider = {
     name: 'local',
     kind: 'local',
-    relays: [],
+    relays: () => false,
     describe: (id) => (id === 'missing' ? undefined : { id }),
     models: async () => [{ id: 'm', created: 1_700_000_000_000, ownedBy: 'library' }],
     ...script,

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { createHttpProvider } from './http.ts';
+import { openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
+
+/** OpenRouter. https://openrouter.ai/docs/api-reference */
+export const openrouter = defineProvider({
+  kind: 'openrouter',
+  config: z.strictObject({
+    ...apiSettings,
+    referer: z.url().optional().describe('Your site, for OpenRouter’s rankings'),
+    title: z.string().optional().describe('Your application’s name, for the same'),
+  }),
+  create: (name, config) =>
+    createHttpProvider(
+      {
+        name,
+        kind: 'openrouter',
+        baseUrl: baseUrlOf(config, 'https://openrouter.ai/api/v1'),
+        keys: keysOf(config),
+        headers: {
+          ...(config.referer && { 'http-referer': config.referer }),
+          ...(config.title && { 'x-openrouter-title': config.title }),
+          ...config.headers,
+        },
+        connectTimeout: config.connect_timeout,
+        dialects: [openaiChat({ reasoning: 'object', reasoningHistory: 'reasoning' })],
+      },
+      (upstream) => ({ embed: openaiEmbed(upstream), models: openaiModels(upstream) }),
+    ),
+});

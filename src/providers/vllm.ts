@@ -1,0 +1,40 @@
+import { z } from 'zod';
+import type { JsonObject } from '../core/json.ts';
+import { without } from './body.ts';
+import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { createHttpProvider } from './http.ts';
+import { cohereRerank, openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
+
+/** A vLLM server. https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html */
+export const vllm = defineProvider({
+  kind: 'vllm',
+  config: z.strictObject({ ...apiSettings, base_url: z.url({ protocol: /^https?$/ }) }),
+  create: (name, config) =>
+    createHttpProvider(
+      {
+        name,
+        kind: 'vllm',
+        baseUrl: baseUrlOf(config, 'http://localhost:8000/v1'),
+        keys: keysOf(config),
+        headers: config.headers,
+        connectTimeout: config.connect_timeout,
+        dialects: [openaiChat({ developerRole: 'system', reasoningHistory: 'reasoning', cacheMarks: false })],
+        adapt: withThinkingSwitch,
+      },
+      (upstream) => ({
+        embed: openaiEmbed(upstream),
+        rerank: cohereRerank(upstream),
+        models: openaiModels(upstream),
+      }),
+    ),
+});
+
+/** Templates know thinking as a switch; an effort is for the models that read one. */
+function withThinkingSwitch(body: JsonObject): JsonObject {
+  const effort = body['reasoning_effort'];
+  if (effort === undefined) return body;
+  const kwargs = body['chat_template_kwargs'];
+  const given = kwargs !== null && typeof kwargs === 'object' && !Array.isArray(kwargs) ? kwargs : {};
+  const switched = { ...body, chat_template_kwargs: { enable_thinking: effort !== 'none', ...given } };
+  return effort === 'none' ? without(switched, 'reasoning_effort') : switched;
+}
