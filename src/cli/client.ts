@@ -1,4 +1,5 @@
 /** How commands talk to a server: JSON and NDJSON over HTTP, failures as one line. */
+import { openAsBlob } from 'node:fs';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 
@@ -9,6 +10,10 @@ export type Client = {
   json<Reply = JsonObject>(method: string, path: string, body?: object): Promise<Reply>;
   /** One object per line of the reply, as they come. A line with `error` is thrown. */
   lines<Line = JsonObject>(path: string, body: object, signal?: AbortSignal): AsyncGenerator<Line>;
+  /** Send a file of this machine as the body of a POST. */
+  upload(path: string, file: string): Promise<void>;
+  /** Is there something at this path? */
+  exists(path: string): Promise<boolean>;
   close(): Promise<void>;
 };
 
@@ -18,12 +23,13 @@ export function createClient(
   key: string | undefined,
   close: () => Promise<void> = async () => {},
 ): Client {
+  const login = { ...(key && { authorization: `Bearer ${key}` }) };
   const send = async (method: string, path: string, body?: object, signal?: AbortSignal) => {
     const response = await fetch(url + path, {
       method,
       headers: {
         ...(body && { 'content-type': 'application/json' }),
-        ...(key && { authorization: `Bearer ${key}` }),
+        ...login,
       },
       ...(body && { body: JSON.stringify(body) }),
       ...(signal && { signal }),
@@ -34,6 +40,13 @@ export function createClient(
   return {
     url,
     close,
+    async upload(path, file) {
+      const response = await fetch(url + path, { method: 'POST', headers: login, body: await openAsBlob(file) });
+      if (!response.ok) throw await failureOf(response);
+    },
+    async exists(path) {
+      return (await fetch(url + path, { method: 'HEAD', headers: login })).ok;
+    },
     async json<Reply>(method: string, path: string, body?: object) {
       const text = await (await send(method, path, body)).text();
       return (text ? JSON.parse(text) : {}) as Reply;
