@@ -1,4 +1,5 @@
 /** Every change of keys, teams and budgets: checked, written, and seen by this instance before the call returns. */
+import type { KeyObject } from 'node:crypto';
 import { ViaductError } from '../core/errors.ts';
 import { type Budget, type BudgetPeriod, type BudgetScope, budgetStore } from '../store/budgets.ts';
 import { type Key, keyStore } from '../store/keys.ts';
@@ -41,7 +42,7 @@ export type Administration = ReturnType<typeof createAdministration>;
 export type AdministrationDeps = {
   db: Store;
   directory: Directory;
-  serverSecret: Buffer;
+  serverSecret: KeyObject;
   /** How long a rotated key's former secret stays good, ms. */
   rotationOverlapMs: number;
   now: () => number;

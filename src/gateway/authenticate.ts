@@ -1,5 +1,5 @@
 /** Who is asking: secret → identity, and the key's own rules about endpoint and address. */
-import { timingSafeEqual } from 'node:crypto';
+import { type KeyObject, timingSafeEqual } from 'node:crypto';
 import { ViaductError } from '../core/errors.ts';
 import type { HashedKey } from '../store/keys.ts';
 import type { Authenticate, Identity } from './contract.ts';
@@ -11,7 +11,7 @@ export type AuthMode = 'auto' | 'required' | 'off';
 
 export type AuthenticateDeps = {
   directory: Directory;
-  serverSecret: Buffer;
+  serverSecret: KeyObject;
   /** Secrets of the administrator: VIADUCT_ADMIN_KEY and the token of the local CLI. */
   adminSecrets: string[];
   mode: AuthMode;

@@ -1,4 +1,5 @@
 /** The boundary, put together: who may ask, how much, and the one bill. */
+import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { ledgerStore } from '../store/ledger.ts';
 import type { Store } from '../store/open.ts';
@@ -46,7 +47,7 @@ export type Boundary = {
   counters: Counters;
   ledger: Ledger;
   /** For signatures of this server's own. */
-  serverSecret: Buffer;
+  serverSecret: KeyObject;
   /** Who knows one of these administers the server. */
   adminSecrets: string[];
   /** Everything accounted is in the database, or in its file. Does not close `db`. */

@@ -1,6 +1,7 @@
 /** The ledger: one row per attempt, append only, and its sums per day, which are what reports and budgets read. */
-import type { Expression, Kysely, Selectable, SqlBool, Transaction } from 'kysely';
+import { CompiledQuery, type Expression, type Kysely, type Selectable, type SqlBool, type Transaction } from 'kysely';
 import type { BudgetScope } from './budgets.ts';
+import { isPostgres } from './dialect.ts';
 import type { Database } from './schema.ts';
 
 export type LedgerTables = {
@@ -94,7 +95,39 @@ export const dayMs = 86_400_000;
 export const dayOf = (time: number) => time - (time % dayMs);
 
 /** SQLite takes 32,766 parameters a statement. */
-const rowsPerInsert = 500;
+const daysPerInsert = 500;
+
+const columns = [
+  'id',
+  'request_id',
+  'attempt',
+  'shadow',
+  'key_id',
+  'team_id',
+  'endpoint',
+  'model',
+  'provider',
+  'target',
+  'input_tokens',
+  'output_tokens',
+  'cache_read_tokens',
+  'cache_write_tokens',
+  'reasoning_tokens',
+  'image_tokens',
+  'cost_nano',
+  'status',
+  'cause',
+  'started_at',
+  'first_token_ms',
+  'total_ms',
+  'queue_ms',
+  'load_ms',
+  'digest',
+  'stream',
+  'estimated',
+  'tags',
+  'metadata',
+] as const satisfies (keyof LedgerRow)[];
 
 export type LedgerStore = ReturnType<typeof ledgerStore>;
 
@@ -102,13 +135,19 @@ export function ledgerStore(db: Kysely<Database>) {
   return {
     /** Idempotent by `id`: a row that is there already is skipped and not summed again. All or nothing. */
     async append(rows: LedgerRow[]): Promise<void> {
-      await db.transaction().execute(async (transaction) => {
-        const added: LedgerRow[] = [];
-        for (let start = 0; start < rows.length; start += rowsPerInsert)
-          added.push(...(await insertNew(transaction, rows.slice(start, start + rowsPerInsert))));
-        await addToDays(transaction, added);
-        await touchKeys(transaction, added);
-      });
+      if (rows.length === 0) return;
+      const write = (insert: typeof insertAll) =>
+        db.transaction().execute(async (transaction) => {
+          const added = await insert(transaction, rows);
+          await addToDays(transaction, added);
+          await touchKeys(transaction, added);
+        });
+      try {
+        await write(insertAll);
+      } catch (error) {
+        if (error !== someKnown) throw error;
+        await write(insertNew);
+      }
     },
 
     /** Most spent first; days in order. */
@@ -191,15 +230,52 @@ async function namesFor(db: Kysely<Database>, by: UsageGroup): Promise<Map<strin
   return new Map(rows.map(({ id, name }) => [id, name]));
 }
 
+/** Rows that the statement of `texts` has places for: a batch is cut into such pieces, so that few statements are ever prepared. */
+const pieceSizes = [500, 200, 50, 10, 1];
+
+/**
+ * The statement as text, made once per size: composing it anew for each batch with the query builder costs more than everything
+ * else about the ledger together.
+ */
+function insertText(size: number, postgres: boolean): string {
+  const name = `${size} ${postgres}`;
+  const known = texts.get(name);
+  if (known) return known;
+  let place = 0;
+  const row = () => `(${columns.map(() => (postgres ? `$${++place}` : '?')).join(',')})`;
+  const text = `insert into ledger (${columns.join(',')}) values ${Array.from({ length: size }, row).join(',')} on conflict (id) do nothing`;
+  texts.set(name, text);
+  return text;
+}
+const texts = new Map<string, string>();
+
+function* pieces(rows: LedgerRow[]): Generator<LedgerRow[]> {
+  let start = 0;
+  for (const size of pieceSizes)
+    for (; rows.length - start >= size; start += size) yield rows.slice(start, start + size);
+}
+
+const valuesOf = (rows: LedgerRow[]): unknown[] => rows.flatMap((row) => columns.map((name) => row[name]));
+
+/** Thrown to undo a batch of which some rows were there already: then it matters which. */
+const someKnown = new Error('Some rows of the batch are in the ledger already.');
+
+async function insertAll(transaction: Transaction<Database>, rows: LedgerRow[]): Promise<LedgerRow[]> {
+  for (const piece of pieces(rows)) {
+    const text = insertText(piece.length, isPostgres(transaction));
+    const { numAffectedRows } = await transaction.executeQuery(CompiledQuery.raw(text, valuesOf(piece)));
+    if (numAffectedRows !== BigInt(piece.length)) throw someKnown;
+  }
+  return rows;
+}
+
 async function insertNew(transaction: Transaction<Database>, rows: LedgerRow[]): Promise<LedgerRow[]> {
-  const inserted = await transaction
-    .insertInto('ledger')
-    .values(rows)
-    .onConflict((conflict) => conflict.column('id').doNothing())
-    .returning('id')
-    .execute();
-  if (inserted.length === rows.length) return rows;
-  const ids = new Set(inserted.map(({ id }) => id));
+  const ids = new Set<string>();
+  for (const piece of pieces(rows)) {
+    const text = `${insertText(piece.length, isPostgres(transaction))} returning id`;
+    const inserted = await transaction.executeQuery<{ id: string }>(CompiledQuery.raw(text, valuesOf(piece)));
+    for (const { id } of inserted.rows) ids.add(id);
+  }
   // A batch may hold one id twice: the first wins, as in the database.
   return rows.filter(({ id }) => ids.delete(id));
 }
@@ -228,10 +304,10 @@ async function addToDays(transaction: Transaction<Database>, rows: LedgerRow[]) 
   }
   // Always in the same order, so that two instances on PostgreSQL do not lock each other's rows crosswise.
   const values = [...days.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sums]) => sums);
-  for (let start = 0; start < values.length; start += rowsPerInsert)
+  for (let start = 0; start < values.length; start += daysPerInsert)
     await transaction
       .insertInto('usage_days')
-      .values(values.slice(start, start + rowsPerInsert))
+      .values(values.slice(start, start + daysPerInsert))
       .onConflict((conflict) =>
         conflict
           .columns(['day', 'key_id', 'team_id', 'model', 'provider', 'shadow'])
