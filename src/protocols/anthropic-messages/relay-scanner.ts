@@ -4,14 +4,12 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import type { RelayScanner } from '../../core/provider.ts';
 import type { Usage } from '../../core/usage.ts';
 import { list, object, parseObject, text } from '../read.ts';
+import { createLineWatcher } from '../relay-lines.ts';
 import { decodeErrorBody } from './errors.ts';
 import { decodeUsage, mergeUsage } from './usage.ts';
 
-const lf = 10;
 const brace = 123;
-/** Lines worth a parse. A quote inside JSON text is escaped, so none of these matches what a model says. */
-const marks = ['"message_start"', '"message_delta"', '"message_stop"', '"error"'].map((mark) => Buffer.from(mark));
-const longestBody = 64 * 2 ** 20;
+const interesting = /"(?:message_start|message_delta|message_stop|error)"/g;
 
 /**
  * Watches a relayed reply, stream or JSON. Until the first content every event is parsed, after it only those that carry
@@ -19,9 +17,6 @@ const longestBody = 64 * 2 ** 20;
  */
 export function createRelayScanner(): RelayScanner & { end(): void } {
   let mode: 'unknown' | 'stream' | 'json' = 'unknown';
-  /** An unfinished line of a stream, or all of a JSON body so far. */
-  let rest: Buffer[] = [];
-  let restSize = 0;
   let wireUsage: JsonObject | undefined;
   let usage: Usage | undefined;
   let contentSeen = false;
@@ -31,17 +26,6 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
 
   const broken = (message: string) => {
     error ??= new ViaductError('provider_invalid_response', message);
-  };
-  const keep = (bytes: Buffer) => {
-    rest.push(bytes);
-    restSize += bytes.length;
-    if (restSize > longestBody) broken('The answer of the provider is too large.');
-  };
-  const takeRest = (bytes: Buffer) => {
-    const whole = rest.length === 0 ? bytes : Buffer.concat([...rest, bytes]);
-    rest = [];
-    restSize = 0;
-    return whole;
   };
   const addUsage = (wire: Json | undefined) => {
     if (!wire) return;
@@ -78,20 +62,12 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
     if (event) readEvent(event);
   };
 
-  /** Whole lines. */
-  const scan = (bytes: Buffer) => {
-    if (!contentSeen) {
-      for (const line of bytes.toString('utf8').split(/\r\n|\n|\r/)) readLine(line);
-      return;
-    }
-    for (const mark of marks)
-      for (let at = bytes.indexOf(mark); at !== -1; ) {
-        const end = bytes.indexOf(lf, at);
-        const to = end === -1 ? bytes.length : end;
-        readLine(bytes.toString('utf8', bytes.lastIndexOf(lf, at) + 1, to).trimEnd());
-        at = bytes.indexOf(mark, to);
-      }
-  };
+  const lines = createLineWatcher({
+    interesting,
+    all: () => !contentSeen,
+    whole: () => mode === 'json',
+    read: readLine,
+  });
 
   const readBody = (body: JsonObject | undefined) => {
     if (!body) return broken('The provider answered with something that is not a message.');
@@ -106,16 +82,14 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
   return {
     push(chunk) {
       if (mode === 'unknown') mode = chunk.find((byte) => byte > 32 && byte < 128) === brace ? 'json' : 'stream';
-      const lineEnd = mode === 'json' ? -1 : chunk.lastIndexOf(lf);
-      if (lineEnd === -1) return keep(chunk);
-      scan(takeRest(chunk.subarray(0, lineEnd + 1)));
-      if (lineEnd + 1 < chunk.length) keep(chunk.subarray(lineEnd + 1));
+      lines.push(chunk);
+      if (lines.tooLarge) broken('The answer of the provider is too large.');
     },
 
     end() {
-      const last = takeRest(Buffer.alloc(0));
-      if (mode === 'json') return readBody(parseObject(last.toString('utf8')));
-      readLine(last.toString('utf8').trim());
+      const last = lines.rest();
+      if (mode === 'json') return readBody(parseObject(last));
+      readLine(last.trim());
       if (!done && finish === undefined) broken('The provider ended its answer before it was complete.');
       done = true;
     },
