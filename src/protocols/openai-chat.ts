@@ -2,6 +2,7 @@
  * OpenAI Chat Completions ⇄ core, as a front door and towards every upstream that speaks it. Pure: no clock, no network, no
  * randomness. decode = wire → core, encode = core → wire. Source: https://platform.openai.com/docs/api-reference/chat (read 2026-08)
  */
+export { customToolNames } from './openai-chat/custom-tools.ts';
 export { createStreamDecoder, decodeResponse, decodeUsage } from './openai-chat/decode-reply.ts';
 export { decodeRequest } from './openai-chat/decode-request.ts';
 export {

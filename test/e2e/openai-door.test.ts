@@ -179,6 +179,28 @@ test('the deprecated functions are answered as function_call', async () => {
   assert.equal(reply.choices[0]?.finish_reason, 'function_call');
 });
 
+test('a call of a custom tool is answered as its text', async () => {
+  answer = async function* () {
+    yield [
+      { type: 'start', id: '', model: 'm' },
+      { type: 'tool-call', index: 0, id: 'c1', name: 'sql' },
+    ];
+    yield [
+      { type: 'tool-input', index: 0, json: '{"input":"sel' },
+      { type: 'tool-input', index: 0, json: 'ect 1"}' },
+    ];
+    yield [{ type: 'finish', reason: 'tool-calls', usage: { input: 1, output: 1 } }];
+  };
+  const tools = [{ type: 'custom', custom: { name: 'sql' } }];
+  const expected = { id: 'c1', type: 'custom', custom: { name: 'sql', input: 'select 1' } };
+  assert.deepEqual((await chat({ tools })).choices[0]?.message.tool_calls, [expected]);
+  const response = await fetch(`${app.url}/v1/chat/completions`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'm', messages: hi, tools, stream: true }),
+  });
+  assert.ok((await response.text()).includes(JSON.stringify({ tool_calls: [{ index: 0, ...expected }] })));
+});
+
 test('n answers: right indices, prompt counted once, a seed each', async () => {
   const seeds: (number | undefined)[] = [];
   answer = (request) => {

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import type { ChatCall, Served } from '../../gateway/gateway.ts';
 import {
   createStreamEncoder,
+  customToolNames,
   decodeRequest,
   encodeResponse,
   encodeStreamError,
@@ -68,6 +69,7 @@ function contextOf({ request, services }: Exchange, body: JsonObject): (served?:
     includeUsage: field(stream_options, 'include_usage') === true || request.headers['x-viaduct-usage'] === 'always',
     hideReasoning: field(reasoning, 'exclude') === true,
     legacyFunctions: Array.isArray(functions),
+    customTools: customToolNames(body['tools']),
   };
   return (served) => {
     const digest = served?.report.digest;

@@ -12,6 +12,7 @@ import type {
   UserPart,
 } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
+import { encodeFreeText } from './custom-tools.ts';
 import { reasoningFormats } from './decode-reply.ts';
 
 const cacheControl = z.object({ type: z.string().optional(), ttl: z.enum(['5m', '1h']).nullish() }).nullish();
@@ -51,8 +52,9 @@ const functionCall = z.object({
 });
 const toolCall = z.object({
   id: z.string().nullish(),
-  type: z.literal('function').nullish(),
-  function: functionCall,
+  type: z.enum(['function', 'custom']).nullish(),
+  function: functionCall.optional(),
+  custom: z.object({ name: z.string().min(1), input: z.string() }).optional(),
   extra_content: z.object({ google: z.object({ thought_signature: z.string().nullish() }).nullish() }).nullish(),
   cache_control: cacheControl,
 });
@@ -133,22 +135,31 @@ function decodeAssistant(message: Wire<'assistant'>, legacyCall: string, at: num
     for (const part of content ?? [])
       parts.push(part.type === 'text' ? decodeTextPart(part) : { type: 'refusal', text: part.refusal });
   if (refusal) parts.push({ type: 'refusal', text: refusal });
-  for (const [index, call] of (tool_calls ?? []).entries()) parts.push(decodeCall(call, `call_${at}_${index}`));
-  if (function_call) parts.push(decodeCall({ id: legacyCall, function: function_call }, legacyCall));
+  for (const [index, call] of (tool_calls ?? []).entries())
+    parts.push(decodeCall(call, `call_${at}_${index}`, `messages[${at}].tool_calls[${index}]`));
+  if (function_call) parts.push({ type: 'tool-call', id: legacyCall, ...decodeFunctionCall(function_call) });
   return parts;
 }
 
-function decodeCall(call: z.infer<typeof toolCall>, fallbackId: string): ToolCallPart {
-  const { name, arguments: given } = call.function;
+function decodeCall(call: z.infer<typeof toolCall>, fallbackId: string, param: string): ToolCallPart {
+  const { function: fn, custom } = call;
+  const what = fn ? decodeFunctionCall(fn) : custom && { name: custom.name, arguments: encodeFreeText(custom.input) };
+  if (!what)
+    throw new ViaductError('invalid_request', `Missing required parameter: '${param}.function'.`, {
+      param: `${param}.function`,
+    });
   const signature = call.extra_content?.google?.thought_signature;
   return {
     type: 'tool-call',
     id: call.id || fallbackId,
-    name,
-    arguments: typeof given === 'string' ? given : JSON.stringify(given),
+    ...what,
     ...(signature && { signature }),
     ...cacheOf(call.cache_control),
   };
+}
+
+function decodeFunctionCall({ name, arguments: given }: z.infer<typeof functionCall>) {
+  return { name, arguments: typeof given === 'string' ? given : JSON.stringify(given) };
 }
 
 function decodeReasoning({ reasoning_content, reasoning, reasoning_details }: Wire<'assistant'>): ReasoningPart[] {

@@ -6,6 +6,7 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import { decodeLocal, decodeLocalSampling, localFields, present } from '../local-options.ts';
 import { checkBody } from '../openai-body.ts';
 import { jsonObject } from '../validate.ts';
+import { customTool, decodeCustomTool } from './custom-tools.ts';
 import { decodeMessages, wireMessage } from './decode-messages.ts';
 
 const effort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']);
@@ -20,19 +21,24 @@ const functionTool = z.object({
 const tool = z.object({
   type: z.enum(['function', 'custom']),
   function: functionTool.optional(),
+  custom: customTool.optional(),
   cache_control: z.object({ ttl: z.enum(['5m', '1h']).nullish() }).nullish(),
 });
 
 const named = z.object({ name: z.string() });
+const namedTool = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('function'), function: named }),
+  z.object({ type: z.literal('custom'), custom: named }),
+]);
 
 const toolChoice = z.union([
   z.enum(['none', 'auto', 'required', 'any']),
-  z.object({ type: z.literal('function'), function: named }),
+  namedTool,
   z.object({
     type: z.literal('allowed_tools'),
     allowed_tools: z.object({
       mode: z.enum(['auto', 'required']),
-      tools: z.array(z.object({ type: z.literal('function'), function: named })),
+      tools: z.array(namedTool),
     }),
   }),
 ]);
@@ -148,7 +154,7 @@ export function decodeRequest(body: JsonObject): ChatRequest {
   }) as ChatRequest;
 }
 
-function refuseUnsupported({ modalities, audio, web_search_options, logprobs, top_logprobs, tools }: WireRequest) {
+function refuseUnsupported({ modalities, audio, web_search_options, logprobs, top_logprobs }: WireRequest) {
   if (modalities?.some((modality) => modality !== 'text')) throw unsupported('modalities', 'Only text comes out');
   if (audio) throw unsupported('audio', 'Only text comes out');
   if (web_search_options) throw unsupported('web_search_options', 'No web search is made');
@@ -156,8 +162,6 @@ function refuseUnsupported({ modalities, audio, web_search_options, logprobs, to
     throw new ViaductError('invalid_request', "'top_logprobs' is only allowed when 'logprobs' is true.", {
       param: 'top_logprobs',
     });
-  const custom = tools?.findIndex(({ type }) => type === 'custom') ?? -1;
-  if (custom !== -1) throw unsupported(`tools[${custom}].type`, 'Custom tools are not taken: use a function');
 }
 
 function unsupported(param: string, why: string) {
@@ -177,15 +181,18 @@ function decodeStop(stop: WireRequest['stop']): string[] | undefined {
 
 function decodeTools({ tools, functions }: WireRequest): Tool[] | undefined {
   const list = (tools ?? []).map((entry, at): Tool => {
-    if (!entry.function)
-      throw new ViaductError('invalid_request', `Missing required parameter: 'tools[${at}].function'.`, {
-        param: `tools[${at}].function`,
-      });
     const { ttl } = entry.cache_control ?? {};
-    return { ...decodeFunction(entry.function), ...(entry.cache_control && { cache: ttl ? { ttl } : {} }) };
+    return { ...decodeTool(entry, at), ...(entry.cache_control && { cache: ttl ? { ttl } : {} }) };
   });
   list.push(...(functions ?? []).map(decodeFunction));
   return list.length > 0 ? list : undefined;
+}
+
+function decodeTool(entry: z.infer<typeof tool>, at: number): Tool {
+  if (entry.type === 'function' && entry.function) return decodeFunction(entry.function);
+  if (entry.type === 'custom' && entry.custom) return decodeCustomTool(entry.custom);
+  const param = `tools[${at}].${entry.type}`;
+  throw new ViaductError('invalid_request', `Missing required parameter: '${param}'.`, { param });
 }
 
 const decodeFunction = ({ name, description, parameters, strict }: z.infer<typeof functionTool>): Tool =>
@@ -211,10 +218,13 @@ function decodeToolChoice(wire: WireRequest, tools: Tool[] | undefined): ToolCho
 function decodeChoice(choice: NonNullable<WireRequest['tool_choice'] | WireRequest['function_call']> | undefined) {
   if (choice === undefined || typeof choice === 'string') return choice === 'any' ? 'required' : choice;
   if ('name' in choice) return { name: choice.name };
-  if (choice.type === 'function') return { name: choice.function.name };
+  if (choice.type !== 'allowed_tools') return { name: nameOf(choice) };
   const { mode, tools } = choice.allowed_tools;
-  return { allowed: tools.map((entry) => entry.function.name), mode };
+  return { allowed: tools.map(nameOf), mode };
 }
+
+const nameOf = (choice: z.infer<typeof namedTool>) =>
+  choice.type === 'function' ? choice.function.name : choice.custom.name;
 
 function decodeFormat(format: z.infer<typeof responseFormat>): ResponseFormat {
   if (format.type === 'text') return { type: 'text' };

@@ -1,9 +1,17 @@
 /** Events → what OpenAI's clients read. Source: https://platform.openai.com/docs/api-reference/chat/object and …/chat/streaming */
-import type { ChatEvent, ChatResult, FinishReason, ReasoningPart, TokenLogprob } from '../../core/chat.ts';
+import type {
+  ChatEvent,
+  ChatResult,
+  FinishReason,
+  ReasoningPart,
+  TokenLogprob,
+  ToolCallPart,
+} from '../../core/chat.ts';
 import type { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import { encodeErrorObject } from '../openai-error.ts';
+import { decodeFreeText } from './custom-tools.ts';
 import { reasoningFormats } from './decode-reply.ts';
 
 export type ReplyContext = {
@@ -16,6 +24,8 @@ export type ReplyContext = {
   systemFingerprint?: string;
   /** The request came with the deprecated `functions`: a call is answered as `function_call`. */
   legacyFunctions?: boolean;
+  /** Tools whose calls are answered as free text. */
+  customTools?: ReadonlySet<string>;
   /** OpenRouter's `reasoning.exclude`: think, and do not say it. */
   hideReasoning?: boolean;
 };
@@ -75,6 +85,22 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
     return chunk(index, JSON.stringify({ reasoning_details: [detail] }));
   };
 
+  /** Calls of custom tools whose text is not whole yet: it can only be taken out of whole JSON. */
+  const customCalls = new Map<string, { index: number; at: number; id: string; name: string; json: string }>();
+
+  const takeCustomCalls = (index: number) => {
+    let text = '';
+    for (const [key, call] of customCalls) {
+      if (call.index !== index) continue;
+      customCalls.delete(key);
+      text += chunk(
+        index,
+        JSON.stringify({ tool_calls: [{ index: call.at, ...encodeCustomCall(call.id, call.name, call.json) }] }),
+      );
+    }
+    return text;
+  };
+
   const toolDelta = (at: number, delta: JsonObject) =>
     JSON.stringify(
       context.legacyFunctions ? { function_call: delta['function'] } : { tool_calls: [{ index: at, ...delta }] },
@@ -110,13 +136,23 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
           return context.hideReasoning ? '' : reasoningEnd(index, event);
         case 'tool-call': {
           const { id, name, signature } = event;
+          if (context.customTools?.has(name)) {
+            customCalls.set(`${index} ${event.index}`, { index, at: event.index, id, name, json: '' });
+            return '';
+          }
           const call = { id, type: 'function', function: { name, arguments: '' }, ...encodeSignature(signature) };
           return chunk(index, toolDelta(event.index, call));
         }
-        case 'tool-input':
+        case 'tool-input': {
+          const custom = customCalls.get(`${index} ${event.index}`);
+          if (custom) {
+            custom.json += event.json;
+            return '';
+          }
           return chunk(index, toolDelta(event.index, { function: { arguments: event.json } }));
+        }
         case 'finish':
-          return finish(index, event);
+          return takeCustomCalls(index) + finish(index, event);
         default:
           return event satisfies never;
       }
@@ -161,33 +197,41 @@ export function encodeResponse(results: ChatResult | ChatResult[], context: Repl
   };
 }
 
-function encodeMessage({ parts }: ChatResult, { legacyFunctions, hideReasoning }: ReplyContext): JsonObject {
+function encodeMessage({ parts }: ChatResult, context: ReplyContext): JsonObject {
   const text = parts.flatMap((part) => (part.type === 'text' ? [part.text] : []));
   const refusal = parts.flatMap((part) => (part.type === 'refusal' ? [part.text] : [])).join('');
-  const thoughts = hideReasoning ? [] : parts.filter((part) => part.type === 'reasoning');
+  const thoughts = context.hideReasoning ? [] : parts.filter((part) => part.type === 'reasoning');
   const reasoning = thoughts.map((part) => part.text).join('');
   const details = thoughts.flatMap((part, index) => encodeReasoningDetail(part, index) ?? []);
-  const calls = parts.flatMap((part) =>
-    part.type === 'tool-call'
-      ? [
-          {
-            id: part.id,
-            type: 'function',
-            function: { name: part.name, arguments: part.arguments },
-            ...encodeSignature(part.signature),
-          },
-        ]
-      : [],
-  );
+  const calls = parts.filter((part) => part.type === 'tool-call');
   return {
     role: 'assistant',
     content: text.length > 0 ? text.join('') : calls.length > 0 || refusal ? null : '',
     refusal: refusal || null,
     ...(reasoning && { reasoning_content: reasoning, reasoning }),
     ...(details.length > 0 && { reasoning_details: details }),
-    ...(calls[0] && (legacyFunctions ? { function_call: calls[0].function } : { tool_calls: calls })),
+    ...encodeCalls(calls, context),
   };
 }
+
+function encodeCalls(calls: ToolCallPart[], { legacyFunctions, customTools }: ReplyContext): JsonObject {
+  const [first] = calls;
+  if (!first) return {};
+  if (legacyFunctions) return { function_call: { name: first.name, arguments: first.arguments } };
+  return {
+    tool_calls: calls.map(({ id, name, arguments: json, signature }) =>
+      customTools?.has(name)
+        ? encodeCustomCall(id, name, json)
+        : { id, type: 'function', function: { name, arguments: json }, ...encodeSignature(signature) },
+    ),
+  };
+}
+
+const encodeCustomCall = (id: string, name: string, json: string): JsonObject => ({
+  id,
+  type: 'custom',
+  custom: { name, input: decodeFreeText(json) },
+});
 
 function encodeFinish(finish: ChatResult['finish'], { legacyFunctions }: ReplyContext): JsonObject {
   const ours = finishReasons[finish.reason];

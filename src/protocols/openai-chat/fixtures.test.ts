@@ -77,28 +77,31 @@ function addCall(calls: Record<string, [string, string]>, key: number, { name, a
 
 function naive(body: string): Reading {
   const chunks: Wire[] = /^\s*\{/.test(body) ? [JSON.parse(body)] : jsonLines(body);
-  const reading: Reading = { text: '', refusal: '', reasoning: '', calls: [], usage: [0, 0], finish: '' };
+  const sum: Reading = { text: '', refusal: '', reasoning: '', calls: [], usage: [0, 0], finish: '' };
   const calls: Record<string, [string, string]> = {};
   for (const chunk of chunks) {
-    if (chunk.usage) reading.usage = [chunk.usage.prompt_tokens, chunk.usage.completion_tokens];
+    if (chunk.usage) sum.usage = [chunk.usage.prompt_tokens, chunk.usage.completion_tokens];
     const choice = chunk.choices?.[0];
-    if (!choice || choice.index > 0) continue;
-    const delta = choice.delta ?? choice.message ?? {};
-    const content = Array.isArray(delta.content) ? delta.content : [{ text: delta.content ?? '' }];
-    for (const part of content) {
-      reading.text += part.text ?? '';
-      for (const thought of part.thinking ?? []) reading.reasoning += thought.text;
-    }
-    reading.refusal += delta.refusal ?? '';
-    const details = (delta.reasoning_details ?? []).map((detail: Wire) => detail.text ?? detail.summary ?? '').join('');
-    reading.reasoning += delta.reasoning_content || delta.reasoning || details;
-    const parts = [delta.tool_calls ?? []].flat();
-    if (delta.function_call) parts.push({ index: 0, function: delta.function_call });
-    for (const [at, call] of parts.entries()) addCall(calls, choice.message ? at : (call.index ?? at), call.function);
-    reading.finish = choice.finish_reason ?? reading.finish;
+    if (choice?.index === 0) addChoice(sum, choice, calls);
   }
-  reading.calls = Object.values(calls).map((call) => call.join(' '));
-  return reading;
+  sum.calls = Object.values(calls).map((call) => call.join(' '));
+  return sum;
+}
+
+function addChoice(sum: Reading, choice: Wire, calls: Record<string, [string, string]>) {
+  const delta = choice.delta ?? choice.message ?? {};
+  const content = Array.isArray(delta.content) ? delta.content : [{ text: delta.content }];
+  for (const part of content) {
+    sum.text += part.text ?? '';
+    for (const thought of part.thinking ?? []) sum.reasoning += thought.text;
+  }
+  sum.refusal += delta.refusal ?? '';
+  const details = (delta.reasoning_details ?? []).map((detail: Wire) => detail.text ?? detail.summary ?? '').join('');
+  sum.reasoning += delta.reasoning_content || delta.reasoning || details;
+  const wireCalls = [delta.tool_calls ?? []].flat();
+  if (delta.function_call) wireCalls.push({ index: 0, function: delta.function_call });
+  for (const [at, call] of wireCalls.entries()) addCall(calls, choice.message ? at : (call.index ?? at), call.function);
+  sum.finish = choice.finish_reason ?? sum.finish;
 }
 
 async function reading(events: ChatEvent[]): Promise<Reading> {

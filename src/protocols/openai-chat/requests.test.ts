@@ -124,6 +124,24 @@ test('a tool choice is taken in every form', () => {
   assert.equal(decodeRequest(body({ tool_choice: 'auto' })).toolChoice, undefined);
 });
 
+test('custom tools are functions with one text, and their calls in the history too', () => {
+  const request = decodeRequest(
+    body({
+      tools: [{ type: 'custom', custom: { name: 'sql', description: 'Run it', format: { type: 'text' } } }],
+      tool_choice: { type: 'custom', custom: { name: 'sql' } },
+      messages: [
+        { role: 'assistant', tool_calls: [{ id: 'c', type: 'custom', custom: { name: 'sql', input: 'select 1' } }] },
+        { role: 'tool', tool_call_id: 'c', content: '1' },
+      ],
+    }),
+  );
+  assert.equal(request.tools?.[0]?.description, 'Run it');
+  assert.deepEqual(request.toolChoice, { name: 'sql' });
+  assert.deepEqual(request.messages[0]?.parts, [
+    { type: 'tool-call', id: 'c', name: 'sql', arguments: '{"input":"select 1"}' },
+  ]);
+});
+
 test('unknown fields are kept for upstreams that may know them, null counts as absent', () => {
   const request = decodeRequest(body({ guided_json: {}, seed: null, store: true, stream_options: null }));
   assert.deepEqual(request.extras, { 'openai-chat': { guided_json: {} } });
@@ -168,6 +186,11 @@ const refused: [string, JsonObject, string][] = [
   ],
   ['tool without name', { tools: [{ type: 'function', function: {} }] }, 'tools[0].function.name'],
   ['tool without function', { tools: [{ type: 'function' }] }, 'tools[0].function'],
+  [
+    'call without function',
+    { messages: [{ role: 'assistant', tool_calls: [{ id: 'c' }] }] },
+    'messages[0].tool_calls[0].function',
+  ],
   ['choice without tools', { tool_choice: 'required' }, 'tool_choice'],
   [
     'choice of a tool that is not there',
@@ -197,7 +220,6 @@ test('what would change the answer and cannot be done is refused by name', () =>
   for (const [fields, param] of [
     [{ modalities: ['text', 'audio'] }, 'modalities'],
     [{ web_search_options: {} }, 'web_search_options'],
-    [{ tools: [{ type: 'custom', custom: { name: 'x' } }] }, 'tools[0].type'],
   ] as const) {
     const error = refusal(fields as unknown as JsonObject);
     assert.equal(error.code, 'unsupported_parameter');
