@@ -61,13 +61,10 @@ const settings = z.strictObject({
   canary: z.strictObject({ to: target, percent }).optional().describe('Send some requests there first'),
 });
 
-/** `fast: [local/a, openai/b]` is short for `fast: { targets: […] }`. */
+/** `fast: [local/a, openai/b]` is short for `fast: { targets: [local/a, openai/b] }`. */
 export const modelSettings = z.union([
   settings,
-  z
-    .array(settings.shape.targets.element)
-    .min(1)
-    .transform((targets) => settings.parse({ targets: targets.map((t) => t) })),
+  settings.shape.targets.transform((targets) => settings.parse({ targets })),
 ]);
 
 export type ModelSettings = z.infer<typeof settings>;

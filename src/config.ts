@@ -1,0 +1,54 @@
+/** Where settings come from. Nothing else reads the configuration file or, for settings, the environment. */
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import type { Variables } from './config/environment.ts';
+import { parseConfig } from './config/parse.ts';
+import type { Config } from './config/schema.ts';
+
+export { parseDuration } from './config/durations.ts';
+export { parseHost } from './config/environment.ts';
+export type { ModelSettings } from './config/models.ts';
+export { ConfigError, parseConfig } from './config/parse.ts';
+export { type Config, jsonSchema, type ProviderEntry } from './config/schema.ts';
+export { watchConfig } from './config/watch.ts';
+
+export type Settings = {
+  config: Config;
+  /** The file it was read from; undefined when there is none: everything by default. */
+  file: string | undefined;
+  /** Folder of models, database and engine. */
+  home: string;
+  /** VIADUCT_ADMIN_KEY. */
+  adminKey: string | undefined;
+};
+
+/** VIADUCT_HOME, or `~/.viaduct`. */
+export const homeOf = (env: Variables = process.env): string =>
+  resolve(env['VIADUCT_HOME'] || join(homedir(), '.viaduct'));
+
+/** VIADUCT_CONFIG, else ./viaduct.yaml, else viaduct.yaml in VIADUCT_HOME; undefined when none is there. */
+export function configFile(env: Variables = process.env, folder = process.cwd()): string | undefined {
+  const named = env['VIADUCT_CONFIG'];
+  if (named) return resolve(folder, named);
+  return [join(folder, 'viaduct.yaml'), join(homeOf(env), 'viaduct.yaml')].find((file) => existsSync(file));
+}
+
+/** Throws ConfigError, with every problem of the file, or when the file that VIADUCT_CONFIG names cannot be read. */
+export function loadSettings(env: Variables = process.env, folder = process.cwd()): Settings {
+  const file = configFile(env, folder);
+  return {
+    config: parseConfig(
+      file === undefined ? '' : readFileSync(file, 'utf8'),
+      file ?? join(folder, 'viaduct.yaml'),
+      env,
+    ),
+    file,
+    home: homeOf(env),
+    adminKey: env['VIADUCT_ADMIN_KEY'] || undefined,
+  };
+}
+
+/** Paths in the configuration are relative to its file. */
+export const relativeTo = (file: string | undefined, path: string): string =>
+  resolve(file === undefined ? process.cwd() : dirname(file), path);
