@@ -1,18 +1,13 @@
 /** Newline-delimited JSON, one value per line. Source: https://github.com/ndjson/ndjson-spec */
 import { StringDecoder } from 'node:string_decoder';
-import type { SseMessage } from './sse.ts';
+import { SseError, type SseMessage } from './sse.ts';
 
 export type NdjsonParser = {
-  /** Feed what one read gave; get the lines that it completed, as `data`. Throws NdjsonError. */
+  /** Feed what one read gave; get the lines that it completed, as `data`. Throws SseError. */
   push(chunk: Buffer | string): SseMessage[];
   /** The stream has ended: a last line without its line feed still counts. */
   end(): SseMessage[];
 };
-
-/** One line grew beyond the parser's limit. */
-export class NdjsonError extends Error {
-  override readonly name = 'NdjsonError';
-}
 
 /** Incremental parser; the same shape as the one for server-sent events. Empty lines are skipped. `limit` bounds one line. */
 export function createNdjsonParser(limit = 16 * 2 ** 20): NdjsonParser {
@@ -33,7 +28,7 @@ export function createNdjsonParser(limit = 16 * 2 ** 20): NdjsonParser {
     if (last === '') return;
     pieces.push(last);
     size += last.length;
-    if (size > limit) throw new NdjsonError(`A line of the stream is longer than ${limit} characters.`);
+    if (size > limit) throw new SseError(`A line of the stream is longer than ${limit} characters.`);
   };
 
   return {

@@ -5,7 +5,7 @@
 export { createStreamDecoder, decodeResponse } from './anthropic-messages/decode-reply.ts';
 export { decodeRequest, refuseHostedTools } from './anthropic-messages/decode-request.ts';
 export { createStreamEncoder, encodeResponse } from './anthropic-messages/encode-reply.ts';
-export { encodeRequest } from './anthropic-messages/encode-request.ts';
+export { encodeCount, encodeRequest } from './anthropic-messages/encode-request.ts';
 export { decodeError, encodeError, encodeStreamError, statusOf } from './anthropic-messages/errors.ts';
 export { createRelayScanner } from './anthropic-messages/relay-scanner.ts';
 export { decodeUsage } from './anthropic-messages/usage.ts';

@@ -40,8 +40,11 @@ export const anthropic = defineProvider({
       (upstream) => ({
         models: listModels(upstream),
         async countTokens(request, context) {
-          const { max_tokens: _max, stream: _stream, ...body } = messages.encodeRequest(request);
-          const { input_tokens } = await upstream.json('/messages/count_tokens', body, context);
+          const { input_tokens } = await upstream.json(
+            '/messages/count_tokens',
+            messages.encodeCount(request),
+            context,
+          );
           return Number(input_tokens);
         },
       }),

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import type { SseMessage } from '../lib/sse.ts';
+import { createNdjsonParser } from '../lib/ndjson.ts';
 import * as protocol from '../protocols/ollama.ts';
 import { list, object, text } from '../protocols/read.ts';
-import { apiSettings, type Dialect, defineProvider, type FrameParser, keysOf } from './define.ts';
+import { apiSettings, type Dialect, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed } from './openai-dialect.ts';
 
-/** Ollama's native chat, so that num_ctx, thinking and timings are had; OpenAI's is relayed. */
+/** Ollama's native chat, so that num_ctx, thinking and timings are had. */
 const nativeChat: Dialect = {
   protocol: 'ollama',
   path: '/api/chat',
@@ -14,7 +14,8 @@ const nativeChat: Dialect = {
   createStreamDecoder: protocol.createStreamDecoder,
   decodeResponse: protocol.decodeResponse,
   decodeError: protocol.decodeError,
-  createFrames: createLineParser,
+  createRelayScanner: protocol.createRelayScanner,
+  createFrames: createNdjsonParser,
 };
 
 /** An Ollama server elsewhere. https://docs.ollama.com/api */
@@ -41,18 +42,3 @@ export const ollama = defineProvider({
       }),
     ),
 });
-
-/** NDJSON: each line is one message's data. */
-export function createLineParser(): FrameParser {
-  const decoder = new TextDecoder();
-  let rest = '';
-  const messages = (lines: string[]): SseMessage[] => lines.filter((line) => line.trim()).map((data) => ({ data }));
-  return {
-    push(chunk) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      return messages(lines);
-    },
-    end: () => messages([rest + decoder.decode()]),
-  };
-}

@@ -42,6 +42,23 @@ export function encodeRequest(request: ChatRequest): JsonObject {
   };
 }
 
+/** What /v1/messages/count_tokens takes of it; any other field is a 400 there. */
+const counted = new Set([
+  'model',
+  'messages',
+  'system',
+  'tools',
+  'tool_choice',
+  'thinking',
+  'output_config',
+  'mcp_servers',
+]);
+
+/** Request → body of POST /v1/messages/count_tokens. Source: https://docs.anthropic.com/en/api/messages-count-tokens */
+export function encodeCount(request: ChatRequest): JsonObject {
+  return Object.fromEntries(Object.entries(encodeRequest(request)).filter(([field]) => counted.has(field)));
+}
+
 function refuseImpossible({ logprobs, logitBias, stop }: ChatRequest) {
   const refuse = (param: string, what: string) => {
     throw new ViaductError('unsupported_capability', `Anthropic's models cannot ${what}.`, { param });

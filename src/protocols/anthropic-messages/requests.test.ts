@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { AssistantPart, ChatRequest, FilePart, ImagePart, Message, TextPart, UserPart } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
-import { decodeRequest, encodeRequest } from '../anthropic-messages.ts';
+import { decodeRequest, encodeCount, encodeRequest } from '../anthropic-messages.ts';
 
 const record = <Model extends object>(
   model: { [Key in keyof Model]: fc.Arbitrary<Model[Key]> },
@@ -352,6 +352,11 @@ describe('towards Anthropic', () => {
     const old = encodeRequest({ ...request, model: 'claude-3-5-sonnet-20241022' });
     assert.equal(old['output_config'], undefined);
     assert.match(JSON.stringify(old['system']), /JSON Schema/);
+  });
+
+  test('a count is asked for with what the count takes', () => {
+    const request = ask({ tools: [{ name: 'f' }], temperature: 1, stop: ['x'], user: 'u', maxTokens: 5 });
+    assert.deepEqual(Object.keys(encodeCount(request)).sort(), ['messages', 'model', 'tools']);
   });
 
   test('an allow-list is kept by offering nothing else', () => {
