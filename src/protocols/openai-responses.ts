@@ -4,8 +4,14 @@
  * Source: https://www.openresponses.org/specification, https://platform.openai.com/docs/api-reference/responses (read 2026-08)
  */
 export { decodeError, encodeError } from './openai-error.ts';
-export { decodeInput, userMessage } from './openai-responses/input.ts';
-export { decodeItems, encodeMessages, foreignReasoning, type OpenReasoning } from './openai-responses/messages.ts';
+export { decodeInput, refuseForeignItems, userMessage } from './openai-responses/input.ts';
+export {
+  decodeItems,
+  encodeMessages,
+  encodeReasoning,
+  foreignReasoning,
+  type OpenReasoning,
+} from './openai-responses/messages.ts';
 export { createRelayScanner } from './openai-responses/relay-scanner.ts';
 export { replay } from './openai-responses/replay.ts';
 export { chatRequest, decodeRequest, encodeRequest } from './openai-responses/request.ts';
@@ -15,8 +21,9 @@ export {
   decodeSettings,
   metadata,
   neutralSettings,
+  refuseHostedTools,
   type Settings,
 } from './openai-responses/settings.ts';
-export { createStreamDecoder, decodeResponse } from './openai-responses/stream-decoder.ts';
+export { createStreamDecoder, decodeFailure, decodeResponse } from './openai-responses/stream-decoder.ts';
 export { createStreamEncoder, type StreamEncoder, withoutSeal } from './openai-responses/stream-encoder.ts';
-export type * from './openai-responses/wire.ts';
+export * from './openai-responses/wire.ts';

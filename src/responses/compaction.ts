@@ -10,7 +10,7 @@ import type { Caller } from '../gateway/gateway.ts';
 import { type CompactionItem, chatRequest, type Item, type Settings } from '../protocols/openai-responses.ts';
 import { boundaries, isInstruction } from './boundaries.ts';
 import { newId } from './ids.ts';
-import type { Sealer } from './seal.ts';
+import { isSealedByProvider, type Sealer } from './seal.ts';
 import { estimateTokens } from './size.ts';
 
 /** What a compaction item holds under its seal. */
@@ -60,6 +60,9 @@ export function expand(items: readonly Item[], owner: string, sealer: Sealer): I
   const last = items.findLastIndex(({ type }) => type === 'compaction');
   const item = items[last];
   if (item?.type !== 'compaction') return [...items];
+  // Sealed by a provider: it alone can open it, see native.ts.
+  if (isSealedByProvider(item.encrypted_content))
+    return items.filter((kept, index) => index >= last || isInstruction(kept));
   const { instructions, summary, latest } = sealer.open('compaction', owner, item.encrypted_content) as Compacted;
   const known = new Set(instructions.map(contentOf));
   const more = items.slice(0, last).filter((before) => isInstruction(before) && !known.has(contentOf(before)));

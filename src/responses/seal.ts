@@ -6,11 +6,14 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import type { ReasoningPart } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
-import type { OpenReasoning } from '../protocols/openai-responses.ts';
+import { foreignReasoning, type OpenReasoning } from '../protocols/openai-responses.ts';
 
 const prefix = 'vd1.';
 const nonceLength = 12;
 const tagLength = 16;
+
+/** OpenAI's own seals all begin alike: a route may mix what it relays with what it translates. */
+export const isSealedByProvider = (text: string) => text.startsWith('gAAAA');
 
 export type SealKind = 'reasoning' | 'compaction';
 
@@ -54,13 +57,8 @@ export function createSealer(secret: Buffer): Sealer {
   };
 }
 
-/**
- * Opens the thoughts that this owner's responses sealed. Those that OpenAI itself sealed, which all begin alike, are left as they are
- * for OpenAI: a client of one route may have got some relayed and some translated.
- */
+/** Opens the thoughts that this owner's responses sealed. Those that OpenAI itself sealed are left as they are, for OpenAI. */
 export const openReasoning =
   (sealer: Sealer, owner: string): OpenReasoning =>
   (text) =>
-    text.startsWith('gAAAA')
-      ? { type: 'reasoning', text: '', signature: text, origin: 'openai-responses' }
-      : (sealer.open('reasoning', owner, text) as ReasoningPart);
+    isSealedByProvider(text) ? foreignReasoning(text) : (sealer.open('reasoning', owner, text) as ReasoningPart);

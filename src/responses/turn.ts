@@ -3,7 +3,7 @@ import type { ChatEvent } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { RelayReply } from '../core/provider.ts';
-import type { Caller, ChatCall, Served } from '../gateway/gateway.ts';
+import type { Caller, ChatAnswer, ChatCall, Served } from '../gateway/gateway.ts';
 import {
   chatRequest,
   createStreamEncoder,
@@ -12,14 +12,18 @@ import {
   decodeSettings,
   type Item,
   newResource,
+  type OpenReasoning,
   type ResponseEvent,
   type ResponseResource,
+  refuseForeignItems,
+  refuseHostedTools,
   type Settings,
 } from '../protocols/openai-responses.ts';
 import { expand } from './compaction.ts';
 import { type Context, type Memory, resolveContext, type Stores } from './context.ts';
 import { askWithin, type Fitted } from './fit.ts';
 import { newId } from './ids.ts';
+import { nativeBody, nativeEvents } from './native.ts';
 import { openReasoning, type Sealer } from './seal.ts';
 import { createToolFilter } from './tool-limits.ts';
 
@@ -75,8 +79,8 @@ export async function prepareTurn(
   const { owner } = caller;
   const openThought = openReasoning(sealer, owner);
   const items = expand([...context.before, ...context.input], owner, sealer);
-  // Everything a client can get wrong in its items is found here, before anything runs.
-  decodeItems(items, openThought);
+  // What a client can get wrong in its items is found here, before anything runs.
+  checkItems(items, openThought);
 
   const id = newId('resp');
   const encoder = createStreamEncoder({
@@ -93,12 +97,16 @@ export async function prepareTurn(
     showSealed: settings.include?.includes('reasoning.encrypted_content') ?? false,
   });
 
-  const callOf = (context: readonly Item[]): ChatCall => ({
+  const callOf = (fitting: readonly Item[]): ChatCall => ({
     protocol: 'openai-responses',
     model: settings.model,
     stream: settings.stream ?? false,
-    ...(relay && { body: relay }),
-    decode: () => chatRequest(settings, context, openThought),
+    body: relay ?? nativeBody(stream ? { ...body, stream } : body, settings, fitting, openThought),
+    decode() {
+      refuseHostedTools(settings);
+      refuseForeignItems(context.input);
+      return chatRequest(settings, fitting, openThought);
+    },
   });
   let fitted: Fitted | undefined;
   let begun: Promise<void> | undefined;
@@ -115,13 +123,16 @@ export async function prepareTurn(
     return kept ? encoder.push(kept, Math.floor(now() / 1000)) : [];
   };
 
+  async function* outOf(answer: ChatAnswer | undefined): AsyncIterable<ResponseEvent[]> {
+    if (!answer) return;
+    if ('events' in answer) for await (const batch of answer.events) yield batch.flatMap(encode);
+    else for await (const batch of nativeEvents(answer.relay)) yield batch.flatMap(encoder.adopt);
+  }
+
   async function* say(): AsyncGenerator<ResponseEvent[], void, void> {
     await begin();
     if (fitted?.compaction) yield encoder.add(fitted.compaction);
-    if (!fitted || !('events' in fitted.answer))
-      throw new ViaductError('internal_error', 'Something went wrong inside the server: an answer came untranslated.');
-    for await (const batch of fitted.answer.events) {
-      const out = batch.flatMap(encode);
+    for await (const out of outOf(fitted?.answer)) {
       if (isOver(encoder.resource)) await keep?.(turn);
       if (out.length > 0) yield out;
     }
@@ -170,7 +181,7 @@ export async function prepareTurn(
       return fitted?.answer;
     },
     get relay() {
-      return fitted && 'relay' in fitted.answer ? fitted.answer.relay : undefined;
+      return relay && fitted && 'relay' in fitted.answer ? fitted.answer.relay : undefined;
     },
     get failure() {
       return failure;
@@ -181,6 +192,14 @@ export async function prepareTurn(
     events,
   };
   return turn;
+}
+
+/** Opens every seal and finds every output without its call; compactions of the provider's own are left to it. */
+function checkItems(items: readonly Item[], open: OpenReasoning) {
+  decodeItems(
+    items.filter(({ type }) => type !== 'compaction'),
+    open,
+  );
 }
 
 export const isOver = ({ status }: { status: string }) => status !== 'queued' && status !== 'in_progress';

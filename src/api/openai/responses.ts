@@ -1,10 +1,7 @@
-import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { Caller } from '../../gateway/gateway.ts';
-import type { ResponseEvent } from '../../protocols/openai-responses.ts';
-import type { Responses } from '../../responses/responses.ts';
+import { isSealedByProvider } from '../../responses/seal.ts';
 import type { Turn } from '../../responses/turn.ts';
-import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
 import { credentialsOf, jsonBody, openStream, type StreamWriter, servedHeaders } from '../http.ts';
 import { eventStream, formatEvent, keepAlive, keepAliveMs, streamEnd, streamTexts } from './response-stream.ts';
@@ -17,15 +14,7 @@ export const responses: Endpoint = {
     const { request, reply, caller, services } = exchange;
     const body = jsonBody(request);
     if (body['background'] === true) return startBackground(exchange, body);
-    const relay = mayRelay(body) ? body : undefined;
-    let turn: Turn;
-    try {
-      turn = await services.responses.prepare(body, caller, { relay });
-    } catch (thrown) {
-      const error = ViaductError.from(thrown);
-      if (!relay || error.code !== 'unsupported_parameter') throw error;
-      return relayOnly(exchange, relay, error);
-    }
+    const turn = await services.responses.prepare(body, caller, mayRelay(body) ? { relay: body } : {});
     if (body['stream'] === true) return stream(exchange, turn);
     await turn.begin();
     if (turn.relay) return sendRelayed(exchange, turn);
@@ -54,35 +43,8 @@ function mayRelay(body: JsonObject): boolean {
 function isOurs(item: unknown): boolean {
   if (typeof item !== 'object' || item === null) return false;
   const { type, encrypted_content: sealed } = item as JsonObject;
-  return (
-    type === 'item_reference' || type === 'compaction' || (typeof sealed === 'string' && sealed.startsWith('vd1.'))
-  );
+  return type === 'item_reference' || (typeof sealed === 'string' && !isSealedByProvider(sealed));
 }
-
-/** Fields or items that we cannot translate, but a provider of this protocol may take. */
-async function relayOnly(exchange: Exchange, body: JsonObject, error: ViaductError) {
-  const refuse = () => {
-    throw error;
-  };
-  const call = {
-    protocol: 'openai-responses' as const,
-    model: typeof body['model'] === 'string' ? body['model'] : '',
-    stream: body['stream'] === true,
-    body,
-    decode: refuse,
-  };
-  if (!call.stream) return sendChat(exchange, call, refuse);
-  return streamChat(exchange, call, {
-    contentType: eventStream,
-    createEncoder: refuse,
-    encodeError: (failed) => formatEvent(failureEvent(failed)),
-  });
-}
-
-const failureEvent = ({ code, message, param, type }: ViaductError): ResponseEvent => {
-  const failure = { code, message, param: param ?? null };
-  return { type: 'error', sequence_number: 0, ...failure, error: { type, ...failure } };
-};
 
 async function sendRelayed({ reply }: Exchange, turn: Turn) {
   if (!turn.relay || !turn.served) return;
@@ -132,10 +94,10 @@ async function stream({ reply }: Exchange, turn: Turn): Promise<void> {
 }
 
 async function startBackground({ request, reply, caller, services }: Exchange, body: JsonObject) {
-  const { responses }: { responses: Responses } = services;
+  const { responses: running } = services;
   const credentials = { ...credentialsOf(request, reply), requestId: caller.requestId };
   const enter = (signal: AbortSignal): Promise<Caller> => services.gateway.enter({ ...credentials, signal });
-  const queued = await responses.startBackground(body, enter);
+  const queued = await running.startBackground(body, enter);
   if (body['stream'] !== true) return reply.send(queued);
-  return streamTexts(reply, responses.follow(caller.owner, queued.id, -1, caller.signal));
+  return streamTexts(reply, running.follow(caller.owner, queued.id, -1, caller.signal));
 }

@@ -3,7 +3,15 @@ import { z } from 'zod';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json } from '../../core/json.ts';
 import { checkBody } from '../openai-body.ts';
-import type { InputContent, Item, ItemReference, MessageItem, NewId, OutputContent } from './wire.ts';
+import {
+  type InputContent,
+  type Item,
+  type ItemReference,
+  knownItems,
+  type MessageItem,
+  type NewId,
+  type OutputContent,
+} from './wire.ts';
 
 const maxText = 10 * 2 ** 20;
 const maxItems = 20_000;
@@ -61,11 +69,12 @@ const reasoning = z.object({
   encrypted_content: text.nullish(),
 });
 const compaction = z.object({ id, encrypted_content: text });
+const unknownItem = z.object({ id });
 const reference = z.object({ id: z.string().min(1).max(256) });
 
 /**
  * A request's `input` (text, or a list of items) → items and references, ids added where the client gave none.
- * Throws invalid_request naming the field; an item type that no model here can read is unsupported_parameter.
+ * Throws invalid_request naming the field. Items of a provider's own kinds are taken as they are.
  */
 export function decodeInput(input: unknown, newId: NewId, place = 'input'): (Item | ItemReference)[] {
   if (input === undefined || input === null) return [];
@@ -86,6 +95,16 @@ export function userMessage(text: string, newId: NewId): Item {
     role: 'user',
     content: [{ type: 'input_text', text }],
   };
+}
+
+/** Throws unsupported_capability for the first item that only a provider of this protocol can read. */
+export function refuseForeignItems(items: readonly (Item | ItemReference)[], place = 'input'): void {
+  const index = items.findIndex(({ type }) => !knownItems.has(type));
+  if (index === -1) return;
+  const param = `${place}[${index}].type`;
+  throw new ViaductError('unsupported_capability', `This model cannot read items of type '${items[index]?.type}'.`, {
+    param,
+  });
 }
 
 function decodeItem(value: unknown, newId: NewId, place: string): Item | ItemReference {
@@ -132,9 +151,8 @@ function decodeItem(value: unknown, newId: NewId, place: string): Item | ItemRef
     case 'item_reference':
       return { type, id: checkBody(reference, value, place).id };
     default:
-      throw new ViaductError('unsupported_parameter', `Items of type '${type}' are not supported here.`, {
-        param: `${place}.type`,
-      });
+      // A provider's own kind of item: it may come back to that provider, see refuseForeignItems.
+      return { ...value, id: checkBody(unknownItem, value, place).id ?? newId('item') } as unknown as Item;
   }
 }
 

@@ -91,6 +91,7 @@ export function decodeItems(items: readonly Item[], openReasoning: OpenReasoning
           param: 'input',
         });
       default:
+        // A provider's own kind of item, stored with an answer of it: other models do not need it.
         item satisfies never;
     }
   }
@@ -177,19 +178,23 @@ function encodeAssistant(parts: AssistantPart[], phase?: string): JsonObject[] {
         items.push({ type: 'function_call', call_id: part.id, name: part.name, arguments: part.arguments });
         break;
       case 'reasoning':
-        if (part.signature && part.origin === 'openai-responses')
-          items.push({
-            type: 'reasoning',
-            ...(part.id && { id: part.id }),
-            summary: part.text ? [{ type: 'summary_text', text: part.text }] : [],
-            encrypted_content: part.signature,
-          });
+        if (part.origin === 'openai-responses') items.push(encodeReasoning(part));
         break;
       default:
         part satisfies never;
     }
   }
   return items;
+}
+
+/** Sealed where the provider sealed it; servers of open models give and take the plain thought. */
+export function encodeReasoning({ id, text, signature }: ReasoningPart): JsonObject {
+  return {
+    type: 'reasoning',
+    ...(id && { id }),
+    summary: signature && text ? [{ type: 'summary_text', text }] : [],
+    ...(signature ? { encrypted_content: signature } : { content: [{ type: 'reasoning_text', text }] }),
+  };
 }
 
 function encodeOutput(parts: (TextPart | ImagePart | FilePart)[]): Json {

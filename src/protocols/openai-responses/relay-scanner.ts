@@ -8,7 +8,7 @@ import { createStreamDecoder } from './stream-decoder.ts';
 
 const newline = 10;
 const dataField = Buffer.from('data:');
-/** An event's type stands in its first bytes, as every server writes it. */
+/** An event's type stands among its first or its last bytes, as every server writes it. */
 const head = 200;
 const terminal = /"type"\s*:\s*"(response\.(completed|incomplete|failed)|error)"/;
 const content = /"type"\s*:\s*"response\.(output_item|output_text|reasoning|refusal|function_call|custom_tool)/;
@@ -38,7 +38,10 @@ export function createRelayScanner(): RelayScanner {
 
   const line = (bytes: Buffer) => {
     if (bytes.indexOf(dataField) !== 0) return;
-    const start = bytes.toString('latin1', 0, Math.min(bytes.length, head));
+    const short = bytes.length <= 2 * head;
+    const start = short
+      ? bytes.toString('latin1')
+      : `${bytes.toString('latin1', 0, head)} ${bytes.toString('latin1', bytes.length - head)}`;
     if (terminal.test(start)) tryRead(bytes.toString('utf8', dataField.length));
     else if (!contentSeen && content.test(start)) contentSeen = true;
   };

@@ -2,7 +2,7 @@
 import type { ChatRequest, Message, ResponseFormat, Tool, ToolChoice } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
-import { decodeInput } from './input.ts';
+import { decodeInput, refuseForeignItems } from './input.ts';
 import { decodeItems, encodeMessages, foreignReasoning, type OpenReasoning } from './messages.ts';
 import { decodeSettings, neutralSettings, type Settings } from './settings.ts';
 import type { Item } from './wire.ts';
@@ -17,6 +17,7 @@ export function decodeRequest(body: JsonObject): ChatRequest {
   const complete = items.filter((item) => item.type !== 'item_reference');
   if (complete.length < items.length)
     throw new ViaductError('invalid_request', 'An item_reference needs a stored item.', { param: 'input' });
+  refuseForeignItems(complete);
   return chatRequest(decodeSettings(body), complete);
 }
 

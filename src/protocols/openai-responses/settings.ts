@@ -164,6 +164,14 @@ export function neutralSettings(settings: Settings): Omit<ChatRequest, 'messages
   };
 }
 
+/** Throws unsupported_capability for the first tool that only a provider of this protocol runs itself: searches, code, MCP. */
+export function refuseHostedTools({ tools }: Settings): void {
+  const index = (tools ?? []).findIndex(({ type }) => type !== 'function' && type !== 'custom');
+  if (index === -1) return;
+  const message = `Tools of type '${tools?.[index]?.type}' run at the provider, and this model's provider has none.`;
+  throw new ViaductError('unsupported_capability', message, { param: `tools[${index}].type` });
+}
+
 /** Names of the tools that take free text instead of JSON. The model sees them as functions with one text, `input`. */
 export function customToolNames(settings: Settings): Set<string> {
   return new Set(
@@ -184,7 +192,7 @@ function decodeTools({ tools }: Settings): { tools: Tool[]; hosted: JsonObject[]
         name,
         ...(description && { description }),
         ...(parameters && { parameters }),
-        ...(strict != null && { strict }),
+        ...(strict && { strict }),
       });
     } else if (tool.type === 'custom') {
       const { name, description, format } = checkBody(customTool, tool, place);

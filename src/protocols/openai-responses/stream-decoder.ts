@@ -57,11 +57,7 @@ export function createStreamDecoder(): StreamDecoder {
         if (!text && !signature && !grown.has(id)) return [];
         return [
           ...(text ? [{ type: 'reasoning' as const, text }] : []),
-          {
-            type: 'reasoning-end',
-            ...(id && { id }),
-            ...(signature && { signature, origin: 'openai-responses' as const }),
-          },
+          { type: 'reasoning-end', ...(id && { id }), ...(signature && { signature }), origin: 'openai-responses' },
         ];
       }
       default:
@@ -123,12 +119,12 @@ export function createStreamDecoder(): StreamDecoder {
         case 'response.incomplete':
           return finish(wireOf(event['response']));
         case 'response.failed':
-          throw failure(wireOf(wireOf(event['response'])['error']));
+          throw decodeFailure(wireOf(wireOf(event['response'])['error']));
         case 'error':
-          throw failure(event['error'] ? wireOf(event['error']) : event);
+          throw decodeFailure(event['error'] ? wireOf(event['error']) : event);
         default:
           // An error that some servers send without a type.
-          if (event['error']) throw failure(wireOf(event['error']));
+          if (event['error']) throw decodeFailure(wireOf(event['error']));
           return [];
       }
     },
@@ -143,7 +139,7 @@ export function createStreamDecoder(): StreamDecoder {
 /** A whole reply → neutral events. Throws a ViaductError when it says that it failed. */
 export function decodeResponse(body: JsonObject): ChatEvent[] {
   if (body['status'] === 'failed' || (body['error'] && body['object'] !== 'response'))
-    throw failure(wireOf(body['error']));
+    throw decodeFailure(wireOf(body['error']));
   if (!Array.isArray(body['output']))
     throw new ViaductError('provider_invalid_response', 'The provider answered something that is not a response.');
   const decoder = createStreamDecoder();
@@ -156,7 +152,7 @@ export function decodeResponse(body: JsonObject): ChatEvent[] {
 }
 
 /** What a provider says about its failure, inside a 200 → error. Its words are shown only where they are about the request. */
-function failure(error: Wire): ViaductError {
+export function decodeFailure(error: Wire): ViaductError {
   const code = textOf(error['code']);
   const message = textOf(error['message']);
   if (/rate_limit/.test(code)) return new ViaductError('provider_rate_limited', 'The provider is limiting requests.');

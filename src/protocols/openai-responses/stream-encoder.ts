@@ -5,7 +5,8 @@
  */
 import type { ChatEvent, ReasoningPart, TokenLogprob } from '../../core/chat.ts';
 import type { ViaductError } from '../../core/errors.ts';
-import { encodeFailure, encodeUsage } from './resource.ts';
+import { decodeUsage, encodeFailure, encodeUsage } from './resource.ts';
+import { decodeFailure } from './stream-decoder.ts';
 import type {
   CustomToolCallItem,
   FunctionCallItem,
@@ -49,6 +50,8 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
   const output: Item[] = [];
   let open: OpenMessage | OpenReasoning | undefined;
   const calls = new Map<number, OpenCall>();
+  /** Where the provider's own items begin, see `adopt`. */
+  let adoptedFrom: number | undefined;
 
   const shown = (item: Item) => (showSealed ? item : withoutSeal(item));
   const event = (type: string, fields: object): ResponseEvent => ({ type, sequence_number: sequence++, ...fields });
@@ -236,6 +239,16 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
     });
   }
 
+  function adoptItem(type: string, wire: { [field: string]: unknown }): ResponseEvent {
+    const { type: _type, sequence_number: _number, ...fields } = wire;
+    if (typeof fields['output_index'] !== 'number') return event(type, fields);
+    const output_index = fields['output_index'] + (adoptedFrom ?? 0);
+    if (!fields['item']) return event(type, { ...fields, output_index });
+    const item = fields['item'] as Item;
+    output[output_index] = item;
+    return event(type, { ...fields, output_index, item: shown(item) });
+  }
+
   return {
     /** The response object so far; whole after `finish`, `fail` or `cancel`. */
     get resource() {
@@ -262,6 +275,31 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
     complete(completedAt: number): ResponseEvent[] {
       const usage = encodeUsage({ input: 0, output: 0 });
       return [lifecycle('response.completed', 'completed', { usage, completed_at: completedAt })];
+    },
+
+    /**
+     * An event of a provider that speaks this protocol itself, made one of this response: numbers and places follow ours, and the
+     * object at the end is ours with the provider's outcome. Throws what the provider says went wrong.
+     */
+    adopt(wire: { [field: string]: unknown }): ResponseEvent[] {
+      const type = String(wire['type']);
+      adoptedFrom ??= output.length;
+      const response = (wire['response'] ?? {}) as Partial<ResponseResource>;
+      switch (type) {
+        case 'response.created':
+        case 'response.queued':
+        case 'response.in_progress':
+          return [];
+        case 'response.completed':
+        case 'response.incomplete':
+          return [lifecycle(type, type === 'response.completed' ? 'completed' : 'incomplete', outcomeOf(response))];
+        case 'response.failed':
+          throw decodeFailure({ ...response.error });
+        case 'error':
+          throw decodeFailure((wire['error'] ?? wire) as { [field: string]: unknown });
+        default:
+          return [adoptItem(type, wire)];
+      }
     },
 
     /** An item that the server made itself: a compaction. */
@@ -344,7 +382,21 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
           : { ...item, status: 'incomplete', input: freeText(json) };
     open = undefined;
     calls.clear();
+    for (const [index, item] of output.entries())
+      if ('status' in item && item.status === 'in_progress') output[index] = { ...item, status: 'incomplete' };
   }
+}
+
+/** What the provider alone knows of the response. */
+function outcomeOf(response: Partial<ResponseResource>): Partial<ResponseResource> {
+  const { usage, completed_at, incomplete_details, service_tier, reasoning } = response;
+  return {
+    usage: encodeUsage(decodeUsage(usage)),
+    completed_at: completed_at ?? null,
+    incomplete_details: incomplete_details ?? null,
+    ...(service_tier && { service_tier }),
+    ...(reasoning && { reasoning: { effort: reasoning.effort ?? null, summary: reasoning.summary ?? null } }),
+  };
 }
 
 /** A thought without what only a later request needs. */

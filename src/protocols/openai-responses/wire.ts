@@ -1,5 +1,5 @@
 /**
- * What the Responses API puts on the wire: items, the response object, stream events. Types only.
+ * What the Responses API puts on the wire: items, the response object, stream events. Types.
  * Source: https://www.openresponses.org/specification and https://platform.openai.com/docs/api-reference/responses (2026-08)
  */
 import type { Json, JsonObject } from '../../core/json.ts';
@@ -80,6 +80,17 @@ export type ReasoningItem = {
 
 export type CompactionItem = { type: 'compaction'; id: string; encrypted_content: string };
 
+/** Kinds of items that can be put before any model. A provider's own kinds (searches, code runs) are kept and given as they came. */
+export const knownItems: ReadonlySet<string> = new Set<Item['type']>([
+  'message',
+  'function_call',
+  'function_call_output',
+  'custom_tool_call',
+  'custom_tool_call_output',
+  'reasoning',
+  'compaction',
+]);
+
 /** An item as the server keeps and gives it: complete, with an id. */
 export type Item =
   | MessageItem
@@ -149,5 +160,5 @@ export type ResponseResource = {
 export type ResponseEvent = { type: string; sequence_number: number; [field: string]: unknown };
 
 /** Ids carry their kind: `resp_…`, `msg_…`. */
-export type IdPrefix = 'resp' | 'msg' | 'fc' | 'fco' | 'ctc' | 'ctco' | 'rs' | 'cmp' | 'conv';
+export type IdPrefix = 'resp' | 'msg' | 'fc' | 'fco' | 'ctc' | 'ctco' | 'rs' | 'cmp' | 'conv' | 'item';
 export type NewId = (prefix: IdPrefix) => string;

@@ -1,0 +1,106 @@
+/**
+ * Responses for a provider that speaks this protocol itself: nothing of its own kinds of items, tools and settings is lost. It gets the
+ * whole context with every request and stores nothing; what it says becomes events of our response.
+ */
+import { ViaductError } from '../core/errors.ts';
+import type { Json, JsonObject } from '../core/json.ts';
+import type { RelayReply } from '../core/provider.ts';
+import { createSseParser, SseError } from '../lib/sse.ts';
+import { encodeReasoning, type Item, type OpenReasoning, type Settings } from '../protocols/openai-responses.ts';
+
+/** The client's body with the context in place of what only this server knows. */
+export function nativeBody(
+  body: JsonObject,
+  settings: Settings,
+  context: readonly Item[],
+  open: OpenReasoning,
+): JsonObject {
+  const {
+    previous_response_id: _previous,
+    conversation: _conversation,
+    background: _background,
+    context_management: _management,
+    options: _options,
+    keep_alive: _keepAlive,
+    ...rest
+  } = body;
+  const include = new Set(settings.include ?? []);
+  // A model that thinks gives its thoughts sealed, so that they can go back to it. Others refuse to be asked for them.
+  if (settings.reasoning) include.add('reasoning.encrypted_content');
+  return {
+    ...rest,
+    store: false,
+    input: context.flatMap((item) => encodeItem(item, open)),
+    ...(include.size > 0 && { include: [...include] }),
+  };
+}
+
+function encodeItem(item: Item, open: OpenReasoning): JsonObject[] {
+  switch (item.type) {
+    case 'reasoning': {
+      if (!item.encrypted_content) return [];
+      const thought = open(item.encrypted_content);
+      if (thought.origin !== 'openai-responses') return [];
+      return [encodeReasoning({ ...thought, id: thought.id ?? item.id, text: thought.text || textOf(item.summary) })];
+    }
+    case 'compaction':
+      return [item as unknown as JsonObject];
+    case 'message':
+    case 'function_call':
+    case 'function_call_output':
+    case 'custom_tool_call':
+    case 'custom_tool_call_output': {
+      // The ids are ours; the provider has never seen them.
+      const { id: _id, status: _status, ...rest } = item as unknown as JsonObject;
+      return [rest];
+    }
+    default:
+      return [item as JsonObject];
+  }
+}
+
+const textOf = (parts: { text: string }[]) => parts.map(({ text }) => text).join('\n\n');
+
+type Wire = { [field: string]: Json };
+
+/** The provider's reply as events of its stream, in batches; a reply in one piece as the last event of each item and of the response. */
+export async function* nativeEvents({ body, headers }: RelayReply): AsyncGenerator<Wire[], void, void> {
+  if (!/event-stream/.test(headers['content-type'] ?? '')) {
+    const chunks: Buffer[] = [];
+    for await (const chunk of body) chunks.push(chunk);
+    const response = parse(Buffer.concat(chunks).toString('utf8'));
+    const items = Array.isArray(response['output']) ? response['output'] : [];
+    yield [
+      ...items.map((item, output_index): Wire => ({ type: 'response.output_item.done', output_index, item })),
+      { type: `response.${String(response['status'] ?? 'completed')}`, response },
+    ];
+    return;
+  }
+  const parser = createSseParser();
+  try {
+    for await (const chunk of body) {
+      const events = parser.push(chunk).flatMap(({ data }) => (data === '[DONE]' ? [] : [parse(data)]));
+      if (events.length > 0) yield events;
+    }
+    const rest = parser.end().flatMap(({ data }) => (data === '[DONE]' ? [] : [parse(data)]));
+    if (rest.length > 0) yield rest;
+  } catch (error) {
+    if (error instanceof SseError) throw invalid(error);
+    throw error;
+  }
+}
+
+function parse(text: string): Wire {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Wire;
+  } catch (cause) {
+    throw invalid(cause);
+  }
+  throw invalid(undefined);
+}
+
+const invalid = (cause: unknown) =>
+  new ViaductError('provider_invalid_response', 'The provider sent something that is not an event of a response.', {
+    cause,
+  });
