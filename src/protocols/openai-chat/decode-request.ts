@@ -106,6 +106,7 @@ const wireRequest = z.object({
   modalities: z.array(z.string()).nullish(),
   audio: jsonObject.nullish(),
   web_search_options: jsonObject.nullish(),
+  moderation: jsonObject.nullish(),
   ...localFields,
 });
 
@@ -154,10 +155,11 @@ export function decodeRequest(body: JsonObject): ChatRequest {
   }) as ChatRequest;
 }
 
-function refuseUnsupported({ modalities, audio, web_search_options, logprobs, top_logprobs }: WireRequest) {
+function refuseUnsupported({ modalities, audio, web_search_options, moderation, logprobs, top_logprobs }: WireRequest) {
   if (modalities?.some((modality) => modality !== 'text')) throw unsupported('modalities', 'Only text comes out');
   if (audio) throw unsupported('audio', 'Only text comes out');
   if (web_search_options) throw unsupported('web_search_options', 'No web search is made');
+  if (moderation) throw unsupported('moderation', 'Nothing is moderated');
   if (top_logprobs && !logprobs)
     throw new ViaductError('invalid_request', "'top_logprobs' is only allowed when 'logprobs' is true.", {
       param: 'top_logprobs',

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { ViaductError } from '../core/errors.ts';
+import type { JsonObject } from '../core/json.ts';
+import { decodeRequest } from './openai-completions.ts';
+import * as embeddings from './openai-embeddings.ts';
+
+const completion = (fields: JsonObject) => decodeRequest({ model: 'm', prompt: 'p', ...fields });
+
+test('one call for every candidate of every prompt', () => {
+  const { calls, candidates, echo } = completion({ prompt: ['a', 'b'], n: 2, best_of: 3, seed: 1, echo: true });
+  assert.equal(candidates, 3);
+  assert.deepEqual(echo, ['a', 'b']);
+  assert.deepEqual(
+    calls.map(({ seed }) => seed),
+    [1, 2, 3, 1, 2, 3],
+  );
+  assert.ok(calls.every(({ local, logprobs }) => local?.raw && logprobs));
+});
+
+test('token prompts, one or many', () => {
+  assert.deepEqual(
+    completion({ prompt: [1, 2] }).calls.map(({ local }) => local?.promptTokens),
+    [[1, 2]],
+  );
+  assert.deepEqual(
+    completion({ prompt: [[1], [2]] }).calls.map(({ local }) => local?.promptTokens),
+    [[1], [2]],
+  );
+});
+
+for (const [fields, param] of [
+  [{ prompt: 5 }, 'prompt'],
+  [{ prompt: [] }, 'prompt'],
+  [{ best_of: 1, n: 2 }, 'best_of'],
+  [{ best_of: 2, stream: true }, 'best_of'],
+  [{ max_tokens: 0 }, 'max_tokens'],
+  [{ logprobs: 6 }, 'logprobs'],
+  [{ echo: true, logprobs: 1 }, 'echo'],
+  [{ temperature: 3 }, 'temperature'],
+] as [JsonObject, string][])
+  test(`refused: ${JSON.stringify(fields)}`, () => {
+    assert.throws(
+      () => completion(fields),
+      (error) => error instanceof ViaductError && error.status === 400 && error.param === param,
+    );
+  });
+
+test('vectors survive both formats, in the order of the inputs', () => {
+  fc.assert(
+    fc.property(fc.array(fc.float32Array({ noNaN: true, maxLength: 8 }), { minLength: 1 }), (vectors) => {
+      const result = {
+        model: 'm',
+        vectors: vectors.map((vector) => vector.map((value) => value + 0)),
+        usage: { input: 3, output: 0 },
+      };
+      const base64 = embeddings.encodeResponse(result, 'base64');
+      assert.deepEqual(embeddings.decodeResponse(base64), result);
+      const shuffled = { ...base64, data: (base64['data'] as JsonObject[]).toReversed() };
+      assert.deepEqual(embeddings.decodeResponse(shuffled), result);
+      assert.deepEqual(
+        embeddings.decodeResponse(JSON.parse(JSON.stringify(embeddings.encodeResponse(result, 'float')))),
+        result,
+      );
+    }),
+  );
+  assert.equal(embeddings.decodeResponse({ error: 'x' }), undefined);
+});
+
+for (const input of ['', [], [''], 5, [1.5], [[]], Array(2049).fill('a'), [['a']]])
+  test(`refused as input of an embedding: ${JSON.stringify(input).slice(0, 30)}`, () => {
+    const body = { model: 'm', input } as JsonObject;
+    assert.throws(
+      () => embeddings.decodeRequest(body),
+      (error) => error instanceof ViaductError && /^input/.test(error.param ?? ''),
+    );
+  });
