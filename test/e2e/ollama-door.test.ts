@@ -213,3 +213,8 @@ test('a failure after the beginning is a line of its own', async () => {
     /The runner died/,
   );
 });
+
+test('there is a sign of life for tools that ask for one', async () => {
+  assert.equal(await (await fetch(app.url)).text(), 'Ollama is running');
+  assert.equal((await fetch(app.url, { method: 'HEAD' })).status, 200);
+});

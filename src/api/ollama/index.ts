@@ -12,6 +12,7 @@ import { generate } from './generate.ts';
 import { ps } from './ps.ts';
 import { pull } from './pull.ts';
 import { push } from './push.ts';
+import { root } from './root.ts';
 import { show } from './show.ts';
 import { tags } from './tags.ts';
 import { version } from './version.ts';
@@ -33,6 +34,7 @@ export const ollama: FrontDoor = {
     hasBlob,
     putBlob,
     version,
+    root,
   ],
   encodeError,
 };
