@@ -17,11 +17,11 @@ export type Policy = {
 
 export type Limits = {
   /** Requests per minute. */
-  rpm?: number;
+  rpm?: number | undefined;
   /** Tokens per minute, input and output. */
-  tpm?: number;
+  tpm?: number | undefined;
   /** Requests at the same time. */
-  concurrent?: number;
+  concurrent?: number | undefined;
 };
 
 /**

@@ -1,0 +1,158 @@
+/** Puts the parts together: settings → stores → engine → providers → gateway → front doors → a listening server. */
+import { createApp } from './api/app.ts';
+import type { Services } from './api/define.ts';
+import { listen } from './api/listen.ts';
+import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
+import { type Config, loadSettings, type Settings, watchConfig } from './config.ts';
+import type { Provider } from './core/provider.ts';
+import { findEngine } from './engine/engine.ts';
+import { installEngine } from './engine/install.ts';
+import { createScheduler } from './engine/scheduler.ts';
+import { createBoundary } from './gateway/boundary.ts';
+import { createGateway } from './gateway/gateway.ts';
+import { urlOf } from './lib/server-address.ts';
+import { storeRoots } from './models/roots.ts';
+import { createModelStore } from './models/store.ts';
+import { providerKinds } from './providers/index.ts';
+import { createLocalProvider } from './providers/local.ts';
+import { createResponses } from './responses/responses.ts';
+import { openStore } from './store/open.ts';
+import { storedChatStore } from './store/stored-chats.ts';
+import { createLog, type Log } from './telemetry/log.ts';
+
+export type ServerOptions = {
+  /** Instead of the configured address; port 0 takes any free one. */
+  address?: { host: string; port: number };
+  /** Instead of VIADUCT_CONFIG. */
+  configFile?: string;
+  /** No log, for commands that serve only themselves. */
+  quiet?: boolean;
+};
+
+export type RunningServer = {
+  /** `http://127.0.0.1:11434` */
+  url: string;
+  /** Make sure that there is an engine; `report` gets lines for a person to read. */
+  installEngine(report: (line: string) => void): Promise<void>;
+  /** Let running requests end, then stop everything. */
+  close(): Promise<void>;
+};
+
+/** Throws what keeps it from serving, with a message that says what to do. */
+export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+  const environment = options.configFile ? { ...process.env, VIADUCT_CONFIG: options.configFile } : process.env;
+  const settings = loadSettings(environment);
+  const { config, home } = settings;
+  const address = options.address ?? config.server;
+  const log = createLog(options.quiet ? 'silent' : config.log.level);
+
+  const db = await openStore({ database: config.database, home });
+  const boundary = await createBoundary({ ...boundarySettings(settings, address.host), db, warn: log.warn });
+  const models = createModelStore({ roots: storeRoots(environment) });
+  const scheduler = createScheduler(engineSettings(settings, log));
+  const local = createLocalProvider({ models, scheduler });
+  const gateway = createGateway({ ...boundary, ...setup(config, local) });
+  const responses = await createResponses({
+    db,
+    secret: boundary.serverSecret.export(),
+    now: Date.now,
+    exclusive: config.database.startsWith('sqlite'),
+  });
+  const services: Services = {
+    gateway,
+    models,
+    scheduler,
+    responses,
+    storedChats: storedChatStore(db),
+    now: Date.now,
+  };
+
+  const app = createApp(services);
+  const sockets = attachResponsesWebSocket(app.server, services);
+  const port = await listen(app, address.host, address.port);
+  const url = urlOf({ scheme: config.server.tls ? 'https' : 'http', host: address.host, port, path: '' });
+  log.info({ url, home }, 'listening');
+
+  const unwatch = settings.file
+    ? watchConfig(
+        settings.file,
+        () => {
+          gateway.configure(setup(loadSettings(environment).config, local));
+          log.info({ file: settings.file }, 'The configuration was read again.');
+        },
+        (error) => log.error({ error }, 'The new configuration is not used; the old one stays.'),
+      )
+    : () => {};
+
+  return {
+    url,
+    async installEngine(report) {
+      await engineOf(settings, report);
+    },
+    async close() {
+      unwatch();
+      sockets.close();
+      await app.close();
+      await responses.close();
+      await scheduler.close();
+      await boundary.close();
+      await db.destroy();
+    },
+  };
+}
+
+/** What a changed configuration may change while the server runs. */
+function setup({ providers: entries, models }: Config, local: Provider) {
+  const providers = new Map<string, Provider>([[local.name, local]]);
+  for (const [name, { kind, settings }] of Object.entries(entries)) {
+    const found = providerKinds.find((known) => known.kind === kind);
+    if (found) providers.set(name, found.create(name, settings));
+  }
+  return { providers, models };
+}
+
+/** The engine, installed when there is none yet. */
+async function engineOf({ config, home }: Settings, report: (line: string) => void) {
+  let last = '';
+  const found = await findEngine({ configured: config.engine.path, home });
+  return (
+    found ??
+    installEngine({
+      home,
+      onProgress: ({ status }) => {
+        if (status !== last) report(status);
+        last = status;
+      },
+    })
+  );
+}
+
+function engineSettings(settings: Settings, log: Log): Parameters<typeof createScheduler>[0] {
+  const { keep_alive, parallel, context, max_loaded, max_queue } = settings.config.engine;
+  const given = (value: number | 'auto') => (value === 'auto' ? undefined : value);
+  return {
+    engine: () => engineOf(settings, (status) => log.info({ status }, 'Installing the engine.')),
+    keepAlive: keep_alive / 1000,
+    parallel: given(parallel),
+    context: given(context),
+    maxLoaded: given(max_loaded),
+    maxQueue: max_queue,
+    log,
+  };
+}
+
+function boundarySettings({ config, home, adminKey }: Settings, host: string) {
+  return {
+    home,
+    adminKey,
+    redis: config.redis ?? undefined,
+    authMode: config.auth.mode,
+    secret: config.auth.secret,
+    rotationOverlapMs: config.auth.rotation_overlap,
+    loopback: /^(localhost|127(\.\d+){3}|::1)$/.test(host),
+    limits: config.limits,
+    prices: config.prices,
+    machine: config.machine,
+    now: Date.now,
+  };
+}
