@@ -142,6 +142,7 @@ function engineSettings(settings: Settings, log: Log): Parameters<typeof createS
 }
 
 function boundarySettings({ config, home, adminKey }: Settings, host: string) {
+  const { machine } = config;
   return {
     home,
     adminKey,
@@ -151,8 +152,22 @@ function boundarySettings({ config, home, adminKey }: Settings, host: string) {
     rotationOverlapMs: config.auth.rotation_overlap,
     loopback: /^(localhost|127(\.\d+){3}|::1)$/.test(host),
     limits: config.limits,
-    prices: config.prices,
-    machine: config.machine,
+    prices: Object.fromEntries(
+      Object.entries(config.prices).map(([target, { cache_read, cache_write, ...price }]) => [
+        target,
+        {
+          ...price,
+          ...(cache_read !== undefined && { cacheRead: cache_read }),
+          ...(cache_write !== undefined && { cacheWrite: cache_write }),
+        },
+      ]),
+    ),
+    machine: {
+      watts: machine.watts,
+      pricePerKwh: machine.price_per_kwh,
+      hardwarePrice: machine.hardware_price,
+      lifetimeHours: machine.lifetime_hours,
+    },
     now: Date.now,
   };
 }
