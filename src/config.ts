@@ -8,6 +8,7 @@ import type { Config } from './config/schema.ts';
 
 export { parseDuration } from './config/durations.ts';
 export { parseHost } from './config/environment.ts';
+export { type Imported, importLiteLlm } from './config/litellm.ts';
 export type { ModelSettings } from './config/models.ts';
 export { ConfigError, parseConfig } from './config/parse.ts';
 export { type Config, jsonSchema, type ProviderEntry } from './config/schema.ts';

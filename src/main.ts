@@ -1,10 +1,12 @@
 /** The command line: `viaduct COMMAND`. Adding a command = its file and its line here. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { config } from './cli/config.ts';
 import { connect } from './cli/connect.ts';
 import { cp } from './cli/cp.ts';
 import { create } from './cli/create.ts';
 import { engine } from './cli/engine.ts';
+import { importConfig } from './cli/import.ts';
 import { list } from './cli/list.ts';
 import { lock } from './cli/lock.ts';
 import { runProgram } from './cli/program.ts';
@@ -17,7 +19,7 @@ import { serve } from './cli/serve.ts';
 import { show } from './cli/show.ts';
 import { stop } from './cli/stop.ts';
 
-const commands = [serve, pull, list, show, ps, run, stop, rm, cp, create, push, lock, engine];
+const commands = [serve, pull, list, show, ps, run, stop, rm, cp, create, push, lock, engine, config, importConfig];
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
   version: string;

@@ -311,7 +311,7 @@ function shuffled(targets: Target[], random: () => number): Target[] {
     const total = left.reduce((sum, { weight }) => sum + weight, 0);
     let draw = random() * total;
     let index = 0;
-    for (; index < left.length - 1; index++) {
+    for (; total > 0 && index < left.length - 1; index++) {
       draw -= left[index]?.weight ?? 0;
       if (draw < 0) break;
     }
