@@ -191,7 +191,7 @@ async function fetchSegment(file: Download, partial: Partial, segment: Segment, 
     const skip = judge(file, partial, segment, reply, range);
     if (skip === undefined) {
       const wasPlain = plain;
-      plain = true;
+      plain ||= reply.status === 206 || reply.status === 416;
       throw await useless(file, reply, { attempt, isWhole, wasPlain });
     }
     if (reply.status === 206) onRanges();

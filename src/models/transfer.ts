@@ -97,7 +97,7 @@ function parseUrl(text: string, base?: URL): URL {
 async function once(url: URL, options: Pick<SendOptions, 'method' | 'headers' | 'body' | 'signal' | 'settings'>) {
   const { method = 'GET', headers = {}, body, signal, settings } = options;
   try {
-    return await request(url, {
+    const reply = await request(url, {
       method,
       headers,
       body: typeof body === 'function' ? Readable.from(body()) : (body ?? null),
@@ -106,6 +106,9 @@ async function once(url: URL, options: Pick<SendOptions, 'method' | 'headers' | 
       headersTimeout: settings.stall,
       bodyTimeout: settings.stall,
     });
+    // Whoever reads the body gets its errors; one that is destroyed unread must not end the process.
+    reply.body.on('error', () => {});
+    return reply;
   } catch (cause) {
     signal.throwIfAborted();
     throw transferError(cause, url.host);
