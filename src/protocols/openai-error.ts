@@ -81,8 +81,12 @@ function classify(status: number, wire: WireError, retryAfter: number | undefine
       return new ViaductError(code, 'The provider is overloaded; try again later.', { retryAfter });
     case 'provider_timeout':
       return new ViaductError(code, 'The provider took too long to answer.', { retryAfter });
-    case 'provider_unavailable':
-      return new ViaductError(code, `The provider failed (status ${status}).`, { retryAfter });
+    case 'provider_unavailable': {
+      const hint = status === 404 || status === 405 ? '; the base_url in its configuration may be wrong' : '';
+      return new ViaductError(code, `The provider failed (status ${status})${hint}.`, { retryAfter });
+    }
+    case 'unsupported_capability':
+      return new ViaductError(code, 'The provider cannot do this with this model.', { param: 'model' });
     case 'model_not_found':
       return new ViaductError(code, said(wire) || 'The provider does not have this model.', { param: 'model' });
     default:
@@ -94,6 +98,7 @@ function classify(status: number, wire: WireError, retryAfter: number | undefine
 const statusCodes: Record<number, ErrorCode> = {
   408: 'provider_timeout',
   413: 'payload_too_large',
+  501: 'unsupported_capability',
   503: 'provider_overloaded',
   504: 'provider_timeout',
   524: 'provider_timeout',

@@ -19,7 +19,7 @@ export type ReplyContext = {
   created: number;
   /** `chatcmpl-…`, ours: providers' own ids are not unique together. */
   id: string;
-  /** Model name as the client wrote it, used where the provider names none. */
+  /** Model name as the client wrote it: what an upstream calls its own is for the headers. */
   model: string;
   systemFingerprint?: string;
   /** The request came with the deprecated `functions`: a call is answered as `function_call`. */
@@ -62,12 +62,12 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
   const tail = context.includeUsage ? '],"usage":null}\n\n' : ']}\n\n';
   const detailsSeen = new Map<number, number>();
 
-  const begin = (model: string) => {
+  const begin = () => {
     head ||= `data: ${openObject({
       id: context.id,
       object: 'chat.completion.chunk',
       created: context.created,
-      model: model || context.model,
+      model: context.model,
       ...(context.systemFingerprint && { system_fingerprint: context.systemFingerprint }),
     })},"choices":[`;
   };
@@ -117,7 +117,7 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
     push(event, index = 0) {
       switch (event.type) {
         case 'start':
-          begin(event.model);
+          begin();
           return chunk(index, '{"role":"assistant","content":"","refusal":null}');
         case 'text':
           return chunk(
@@ -159,13 +159,13 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
     },
 
     end() {
-      begin('');
+      begin();
       const total = context.includeUsage && usage ? `${head}],"usage":${JSON.stringify(encodeUsage(usage))}}\n\n` : '';
       return `${total}data: [DONE]\n\n`;
     },
 
     fail: (error) => {
-      begin('');
+      begin();
       const broken = '{"index":0,"delta":{"content":""},"logprobs":null,"finish_reason":"error"}';
       return `${head}${broken}],"error":${JSON.stringify(encodeErrorObject(error))}}\n\n`;
     },
@@ -185,7 +185,7 @@ export function encodeResponse(results: ChatResult | ChatResult[], context: Repl
     id: context.id,
     object: 'chat.completion',
     created: context.created,
-    model: all[0]?.model || context.model,
+    model: context.model,
     choices: all.map((result, index) => ({
       index,
       message: encodeMessage(result, context),
