@@ -23,6 +23,7 @@ export {
   neutralSettings,
   refuseHostedTools,
   type Settings,
+  wantsSummary,
 } from './openai-responses/settings.ts';
 export { createStreamDecoder, decodeFailure, decodeResponse } from './openai-responses/stream-decoder.ts';
 export { createStreamEncoder, type StreamEncoder, withoutSeal } from './openai-responses/stream-encoder.ts';

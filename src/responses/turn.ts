@@ -18,6 +18,7 @@ import {
   refuseForeignItems,
   refuseHostedTools,
   type Settings,
+  wantsSummary,
 } from '../protocols/openai-responses.ts';
 import { expand } from './compaction.ts';
 import { type Context, type Memory, resolveContext, type Stores } from './context.ts';
@@ -92,7 +93,7 @@ export async function prepareTurn(
     }),
     newId,
     customTools: customToolNames(settings),
-    summary: (settings.reasoning?.summary ?? settings.reasoning?.generate_summary) != null,
+    summary: wantsSummary(settings),
     seal: (thought) => sealer.seal('reasoning', owner, thought),
     showSealed: settings.include?.includes('reasoning.encrypted_content') ?? false,
   });

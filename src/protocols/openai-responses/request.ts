@@ -2,6 +2,7 @@
 import type { ChatRequest, Message, ResponseFormat, Tool, ToolChoice } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
+import { defined } from '../../lib/defined.ts';
 import { decodeInput, refuseForeignItems } from './input.ts';
 import { decodeItems, encodeMessages, foreignReasoning, type OpenReasoning } from './messages.ts';
 import { decodeSettings, neutralSettings, type Settings } from './settings.ts';
@@ -44,35 +45,31 @@ export function encodeRequest(request: ChatRequest): JsonObject {
     ...(Array.isArray(included) ? included : []),
     ...(request.logprobs ? ['message.output_text.logprobs'] : []),
   ];
-  const text = {
-    ...(request.responseFormat && { format: encodeFormat(request.responseFormat) }),
-    ...(request.verbosity && { verbosity: request.verbosity }),
-  };
-  const { reasoning } = request;
+  const text = defined({
+    format: request.responseFormat && encodeFormat(request.responseFormat),
+    verbosity: request.verbosity,
+  });
   return {
     model: request.model,
     input: encodeMessages(request.messages),
     stream: request.stream,
     store: false,
-    ...(tools.length > 0 && { tools }),
-    ...(request.toolChoice && { tool_choice: encodeToolChoice(request.toolChoice) }),
-    ...(request.parallelToolCalls !== undefined && { parallel_tool_calls: request.parallelToolCalls }),
-    ...(request.maxTokens !== undefined && { max_output_tokens: request.maxTokens }),
-    ...(request.temperature !== undefined && { temperature: request.temperature }),
-    ...(request.topP !== undefined && { top_p: request.topP }),
-    ...(request.topLogprobs !== undefined && { top_logprobs: request.topLogprobs }),
-    ...(Object.keys(text).length > 0 && { text }),
-    ...(reasoning && {
-      reasoning: {
-        ...(reasoning.effort && { effort: reasoning.effort }),
-        ...(reasoning.summary && { summary: reasoning.summary }),
-      },
+    ...defined({
+      tools: tools.length > 0 ? tools : undefined,
+      tool_choice: request.toolChoice && encodeToolChoice(request.toolChoice),
+      parallel_tool_calls: request.parallelToolCalls,
+      max_output_tokens: request.maxTokens,
+      temperature: request.temperature,
+      top_p: request.topP,
+      top_logprobs: request.topLogprobs,
+      text: Object.keys(text).length > 0 ? text : undefined,
+      reasoning: request.reasoning && defined({ effort: request.reasoning.effort, summary: request.reasoning.summary }),
+      prompt_cache_key: request.cacheKey,
+      safety_identifier: request.user,
+      metadata: request.metadata,
+      service_tier: request.serviceTier,
+      include: include.length > 0 ? include : undefined,
     }),
-    ...(request.cacheKey && { prompt_cache_key: request.cacheKey }),
-    ...(request.user && { safety_identifier: request.user }),
-    ...(request.metadata && { metadata: request.metadata }),
-    ...(request.serviceTier && { service_tier: request.serviceTier }),
-    ...(include.length > 0 && { include }),
     ...extras,
   };
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ChatRequest, LocalOptions, ResponseFormat, Tool, ToolChoice } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
+import { defined } from '../../lib/defined.ts';
 import { checkBody } from '../openai-body.ts';
 import { jsonObject } from '../validate.ts';
 
@@ -83,6 +84,7 @@ const body = z.object({
 /** Checked settings of a request. */
 export type Settings = z.infer<typeof body>;
 
+const logprobsInclude = 'message.output_text.logprobs';
 const includable = [
   'file_search_call.results',
   'web_search_call.results',
@@ -91,7 +93,7 @@ const includable = [
   'computer_call_output.output.image_url',
   'code_interpreter_call.outputs',
   'reasoning.encrypted_content',
-  'message.output_text.logprobs',
+  logprobsInclude,
 ];
 
 /** Throws invalid_request or unsupported_parameter naming the field. Fields that change nothing are ignored. */
@@ -123,46 +125,48 @@ export function decodeSettings(wire: JsonObject): Settings {
 
 /** The neutral request of these settings, without messages. */
 export function neutralSettings(settings: Settings): Omit<ChatRequest, 'messages'> {
-  const { temperature, top_p, presence_penalty, frequency_penalty, top_logprobs, seed, top_k } = settings;
   const { tools, hosted } = decodeTools(settings);
-  const toolChoice = decodeToolChoice(settings);
-  const responseFormat = decodeFormat(settings);
-  const wantsLogprobs = settings.include?.includes('message.output_text.logprobs') || (top_logprobs ?? 0) > 0;
-  const include = settings.include?.filter((entry) => entry !== 'message.output_text.logprobs') ?? [];
+  const include = settings.include?.filter((entry) => entry !== logprobsInclude) ?? [];
   const extras = { ...(hosted.length > 0 && { tools: hosted }), ...(include.length > 0 && { include }) };
-  const local = decodeLocal(settings);
-  const user = settings.safety_identifier ?? settings.user;
-  const summary = settings.reasoning?.summary ?? settings.reasoning?.generate_summary;
-  const effort = settings.reasoning?.effort;
+  const wantsLogprobs = include.length < (settings.include?.length ?? 0) || (settings.top_logprobs ?? 0) > 0;
   return {
     model: settings.model,
     stream: settings.stream ?? false,
-    ...(tools.length > 0 && { tools }),
-    ...(toolChoice && { toolChoice }),
-    ...(settings.parallel_tool_calls != null && { parallelToolCalls: settings.parallel_tool_calls }),
-    ...(responseFormat && { responseFormat }),
-    ...(settings.max_output_tokens != null && { maxTokens: settings.max_output_tokens }),
-    ...(temperature != null && { temperature }),
-    ...(top_p != null && { topP: top_p }),
-    ...(presence_penalty != null && { presencePenalty: presence_penalty }),
-    ...(frequency_penalty != null && { frequencyPenalty: frequency_penalty }),
-    ...(top_k != null && { topK: top_k }),
-    ...(seed != null && { seed }),
-    ...(settings.stop != null && { stop: [settings.stop].flat() }),
-    ...(wantsLogprobs && { logprobs: true }),
-    ...(wantsLogprobs && top_logprobs != null && { topLogprobs: top_logprobs }),
-    ...(settings.reasoning && {
-      reasoning: { ...(effort && { effort: effort === 'max' ? 'xhigh' : effort }), ...(summary && { summary }) },
+    ...defined({
+      tools: tools.length > 0 ? tools : undefined,
+      toolChoice: decodeToolChoice(settings),
+      parallelToolCalls: settings.parallel_tool_calls,
+      responseFormat: decodeFormat(settings),
+      maxTokens: settings.max_output_tokens,
+      temperature: settings.temperature,
+      topP: settings.top_p,
+      presencePenalty: settings.presence_penalty,
+      frequencyPenalty: settings.frequency_penalty,
+      topK: settings.top_k,
+      seed: settings.seed,
+      stop: settings.stop == null ? undefined : [settings.stop].flat(),
+      logprobs: wantsLogprobs || undefined,
+      topLogprobs: wantsLogprobs ? settings.top_logprobs : undefined,
+      reasoning: decodeReasoning(settings),
+      verbosity: settings.text?.verbosity,
+      cacheKey: settings.prompt_cache_key,
+      user: settings.safety_identifier ?? settings.user,
+      metadata: settings.metadata,
+      serviceTier: settings.service_tier,
+      local: decodeLocal(settings),
+      extras: Object.keys(extras).length > 0 ? { 'openai-responses': extras } : undefined,
     }),
-    ...(settings.text?.verbosity && { verbosity: settings.text.verbosity }),
-    ...(settings.prompt_cache_key && { cacheKey: settings.prompt_cache_key }),
-    ...(user && { user }),
-    ...(settings.metadata && { metadata: settings.metadata }),
-    ...(settings.service_tier && { serviceTier: settings.service_tier }),
-    ...(local && { local }),
-    ...(Object.keys(extras).length > 0 && { extras: { 'openai-responses': extras } }),
   };
 }
+
+function decodeReasoning({ reasoning }: Settings): ChatRequest['reasoning'] | undefined {
+  if (!reasoning) return undefined;
+  const { effort, summary, generate_summary } = reasoning;
+  return defined({ effort: effort === 'max' ? 'xhigh' : effort, summary: summary ?? generate_summary });
+}
+
+/** True when the client wants to read a summary of the thoughts instead of the thoughts. */
+export const wantsSummary = ({ reasoning }: Settings) => (reasoning?.summary ?? reasoning?.generate_summary) != null;
 
 /** Throws unsupported_capability for the first tool that only a provider of this protocol runs itself: searches, code, MCP. */
 export function refuseHostedTools({ tools }: Settings): void {
