@@ -7,10 +7,16 @@ import { credentialsOf } from './http.ts';
 import { createRefusal } from './not-found.ts';
 import { ollama } from './ollama/index.ts';
 import { openai } from './openai/index.ts';
+import { openApiDoor } from './openapi.ts';
+import { operations } from './operations.ts';
+import { providers } from './providers.ts';
 
 const defaultBodyLimit = 32 * 2 ** 20;
 
-export function createApp(services: Services, doors: FrontDoor[] = [openai, anthropic, ollama]): FastifyInstance {
+export function createApp(
+  services: Services,
+  doors: FrontDoor[] = [openai, anthropic, ollama, providers, operations],
+): FastifyInstance {
   const app = Fastify({ logger: false, bodyLimit: defaultBodyLimit, forceCloseConnections: 'idle' });
   app.removeAllContentTypeParsers();
   // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama.

@@ -1,10 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import type { ViaductError } from '../core/errors.ts';
 import type { Scheduler } from '../engine/scheduler.ts';
 import type { Caller, Gateway } from '../gateway/gateway.ts';
 import type { ModelStore } from '../models/store.ts';
 import type { Responses } from '../responses/responses.ts';
 import type { StoredChatStore } from '../store/stored-chats.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
 
 /** What a handler may use. Made once, in server.ts. */
 export type Services = {
@@ -17,6 +19,10 @@ export type Services = {
   scheduler: Scheduler;
   /** Stored and running responses, conversations. */
   responses: Responses;
+  /** Figures for Prometheus; absent in tests that need none. */
+  metrics?: Metrics;
+  /** Names of what this server needs and cannot reach now: for /readyz. */
+  missing?(): Promise<string[]>;
   /** Milliseconds since 1970. */
   now: () => number;
 };
@@ -31,11 +37,13 @@ export type PublicExchange = Omit<Exchange, 'caller'>;
 export type Endpoint = Route & (GuardedEndpoint | PublicEndpoint);
 
 type Route = {
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'HEAD';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD';
   /** Fastify's pattern: `/v1/models/:id`. */
   path: string;
   /** Largest body in bytes; absent means the server's default of 32 MB. */
   bodyLimit?: number;
+  /** What checks the JSON body, for /openapi.json. */
+  body?: z.ZodType;
   /** The body arrives as a stream and is not parsed: blob uploads. */
   rawBody?: boolean;
 };

@@ -4,7 +4,7 @@
  */
 export { customToolNames } from './openai-chat/custom-tools.ts';
 export { createStreamDecoder, decodeResponse, decodeUsage } from './openai-chat/decode-reply.ts';
-export { decodeRequest } from './openai-chat/decode-request.ts';
+export { decodeRequest, wireRequest } from './openai-chat/decode-request.ts';
 export {
   createStreamEncoder,
   encodeResponse,

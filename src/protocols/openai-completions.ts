@@ -14,7 +14,8 @@ const tokens = z.array(z.number().int().min(0)).min(1);
 const penalty = z.number().min(-2).max(2).nullish();
 const count = z.number().int().min(1);
 
-const wireRequest = z.object({
+/** What a body must be. */
+export const wireRequest = z.object({
   model: z.string().min(1),
   prompt: z
     .union([z.string(), z.array(z.string()).min(1).max(mostPrompts), tokens, z.array(tokens).min(1).max(mostPrompts)])

@@ -9,7 +9,8 @@ const mostInputs = 2048;
 const text = z.string().min(1);
 const tokens = z.array(z.number().int().min(0)).min(1);
 
-const wireRequest = z.object({
+/** What a body must be. */
+export const wireRequest = z.object({
   model: z.string().min(1),
   input: z.union([text, z.array(text).min(1).max(mostInputs), tokens, z.array(tokens).min(1).max(mostInputs)]),
   encoding_format: z.enum(['float', 'base64']).nullish(),

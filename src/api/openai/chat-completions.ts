@@ -10,6 +10,7 @@ import {
   encodeResponse,
   encodeStreamError,
   type StreamContext,
+  wireRequest,
 } from '../../protocols/openai-chat.ts';
 import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
@@ -20,6 +21,7 @@ import { collectMany, streamMany } from './side-by-side.ts';
 export const chatCompletions: Endpoint = {
   method: 'POST',
   path: '/v1/chat/completions',
+  body: wireRequest,
   async handle(exchange) {
     const body = jsonBody(exchange.request);
     const call = callOf(body);

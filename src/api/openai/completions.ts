@@ -8,6 +8,7 @@ import {
   encodeResponse,
   pickBest,
   sumUsage,
+  wireRequest,
 } from '../../protocols/openai-completions.ts';
 import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
@@ -18,6 +19,7 @@ import { collectMany, streamMany } from './side-by-side.ts';
 export const completions: Endpoint = {
   method: 'POST',
   path: '/v1/completions',
+  body: wireRequest,
   async handle(exchange) {
     const body = jsonBody(exchange.request);
     const request = decodeRequest(body);

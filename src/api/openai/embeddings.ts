@@ -1,4 +1,4 @@
-import { decodeRequest, encodeResponse } from '../../protocols/openai-embeddings.ts';
+import { decodeRequest, encodeResponse, wireRequest } from '../../protocols/openai-embeddings.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody, servedHeaders } from '../http.ts';
 
@@ -6,6 +6,7 @@ import { jsonBody, servedHeaders } from '../http.ts';
 export const embeddings: Endpoint = {
   method: 'POST',
   path: '/v1/embeddings',
+  body: wireRequest,
   async handle({ request, reply, caller }) {
     const { request: wanted, format } = decodeRequest(jsonBody(request));
     const answer = await caller.embed(wanted);

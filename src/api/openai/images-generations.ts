@@ -13,6 +13,7 @@ const wireRequest = z.looseObject({ model: z.string().min(1).default('gpt-image-
 export const imagesGenerations: Endpoint = {
   method: 'POST',
   path: '/v1/images/generations',
+  body: wireRequest,
   async handle({ request, reply, caller }) {
     const body = jsonBody(request);
     const { model } = checkBody(wireRequest, body);

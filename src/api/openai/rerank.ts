@@ -22,6 +22,7 @@ const wireRequest = z.object({
 export const rerank: Endpoint = {
   method: 'POST',
   path: '/v1/rerank',
+  body: wireRequest,
   async handle({ request, reply, caller }) {
     const { model, query, documents, top_n, return_documents } = checkBody(wireRequest, jsonBody(request));
     const texts = documents.map((document) => (typeof document === 'string' ? document : document.text));

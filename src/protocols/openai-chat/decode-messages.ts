@@ -12,6 +12,7 @@ import type {
   UserPart,
 } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
+import { jsonObject } from '../validate.ts';
 import { encodeFreeText } from './custom-tools.ts';
 import { reasoningFormats } from './decode-reply.ts';
 
@@ -48,7 +49,7 @@ const toolContent = z.union([z.string(), z.array(z.discriminatedUnion('type', [t
 
 const functionCall = z.object({
   name: z.string().min(1),
-  arguments: z.union([z.string(), z.record(z.string(), z.json())]),
+  arguments: z.union([z.string(), jsonObject]),
 });
 const toolCall = z.object({
   id: z.string().nullish(),

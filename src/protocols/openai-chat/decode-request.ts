@@ -61,7 +61,8 @@ const mostTools = 1024;
 const tokenLimit = z.number().int().min(-1).nullish();
 const penalty = z.number().min(-2).max(2).nullish();
 
-const wireRequest = z.object({
+/** What a body must be. */
+export const wireRequest = z.object({
   model: z.string().min(1),
   messages: z.array(wireMessage).min(1),
   stream: z.boolean().nullish(),

@@ -10,6 +10,7 @@ const wireUpdate = z.object({ metadata: metadataField.nullable() });
 export const updateStoredChat: Endpoint = {
   method: 'POST',
   path: '/v1/chat/completions/:id',
+  body: wireUpdate,
   async handle(exchange) {
     const { metadata } = checkBody(wireUpdate, jsonBody(exchange.request));
     const chat = { ...(await storedChatOf(exchange)), metadata: metadata ?? {} };
