@@ -109,6 +109,9 @@ function fractionBetween(low: string, high: string): string | undefined {
 
 /** Natural numbers from low to high, without leading zeros. */
 function naturals(low: bigint, high: bigint): string {
+  const allDigits = String(high).length;
+  if (allDigits > 1 && low <= 1n && high === 10n ** BigInt(allDigits) - 1n)
+    return low === 0n ? `("0" | [1-9] [0-9]{0,${allDigits - 1}})` : `([1-9] [0-9]{0,${allDigits - 1}})`;
   const options: string[] = [];
   for (let from = low; from <= high; ) {
     const text = String(from);

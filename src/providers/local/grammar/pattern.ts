@@ -14,6 +14,7 @@ type Node =
 
 export type Pattern = { expression: string; minLength: number; maxLength: number };
 
+const maxStates = 20_000;
 const lastCodePoint = 0x10ffff;
 const digits: Range[] = [[48, 57]];
 const word: Range[] = [...digits, [65, 90], [95, 95], [97, 122]];
@@ -27,7 +28,10 @@ const controls: Record<string, number> = { n: 10, t: 9, r: 13, f: 12, v: 11, 0: 
  */
 export function patternGrammar(rules: Rules, source: string, maxRepeat: number): Pattern | undefined {
   try {
-    const node = anchored(parse(source), maxRepeat);
+    const tree = parse(source);
+    // One counter is cheap for the engine; several would multiply, so then nothing but the pattern itself ends them.
+    const node = anchored(tree, unbounded(tree) > 1 ? Number.POSITIVE_INFINITY : maxRepeat);
+    if (states(node) > maxStates) return undefined;
     const [minLength, maxLength] = lengths(node);
     return { expression: compile(rules, node), minLength, maxLength };
   } catch (error) {
@@ -190,7 +194,12 @@ function anchored(node: Node, maxRepeat: number): Node {
     items.length === 1 && first && (first.kind === 'sequence' || first.kind === 'choice') ? first : undefined;
   if (only && hasAnchor(only)) return anchored(only, maxRepeat);
   const isAnchor = (item: Node | undefined, at: 'start' | 'end') => item?.kind === 'anchor' && item.at === at;
-  const anything: Node = { kind: 'repeat', item: { kind: 'set', ranges: everything }, min: 0, max: maxRepeat };
+  const anything: Node = {
+    kind: 'repeat',
+    item: { kind: 'set', ranges: everything },
+    min: 0,
+    max: Math.min(maxRepeat, 40),
+  };
   if (isAnchor(items[0], 'start')) items.shift();
   else items.unshift(anything);
   if (isAnchor(items.at(-1), 'end')) items.pop();
@@ -202,6 +211,38 @@ function hasAnchor(node: Node): boolean {
   if (node.kind === 'anchor') return true;
   if (node.kind === 'sequence') return node.items.some(hasAnchor);
   return node.kind === 'choice' && node.options.some(hasAnchor);
+}
+
+/** Quantifiers without an end; one inside another quantifier counts as many. */
+function unbounded(node: Node): number {
+  switch (node.kind) {
+    case 'sequence':
+      return node.items.reduce((sum, item) => sum + unbounded(item), 0);
+    case 'choice':
+      return Math.max(...node.options.map(unbounded));
+    case 'repeat': {
+      const inner = unbounded(node.item);
+      return (node.max === Number.POSITIVE_INFINITY ? 1 : 0) + (inner ? inner + 1 : 0);
+    }
+    default:
+      return 0;
+  }
+}
+
+/** How many places of the pattern the engine may have to follow at once, at worst. */
+function states(node: Node): number {
+  switch (node.kind) {
+    case 'sequence':
+      return node.items.reduce((product, item) => product * states(item), 1);
+    case 'choice':
+      return node.options.reduce((sum, option) => sum + states(option), 0);
+    case 'repeat': {
+      const choices = node.max === Number.POSITIVE_INFINITY ? 1 : node.max - node.min + 1;
+      return choices * states(node.item);
+    }
+    default:
+      return 1;
+  }
 }
 
 function capped(node: Node, maxRepeat: number): Node {

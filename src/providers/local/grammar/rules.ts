@@ -50,27 +50,29 @@ export function anyOf(options: string[]): string {
 /** The engine refuses long repetitions, so they are made of blocks. */
 const block = 100;
 
-/** `item`, at least `min` and at most `max` times. `item` must be a rule's name or in brackets. */
+/**
+ * `item`, at least `min` and at most `max` times. `item` must be a rule's name or in brackets.
+ * Never two counters side by side: each way to divide the count between them would be one more state for the engine to
+ * follow, thousands of them.
+ */
 export function repeat(rules: Rules, item: string, min: number, max: number): string {
   if (max <= 0) return '""';
+  if (max === Number.POSITIVE_INFINITY) return min === 0 ? `${item}*` : min === 1 ? `${item}+` : `${item}{${min},}`;
   if (max <= 2 * block) return `${item}{${min},${max}}`;
   const full = rules.add('block', `${item}{${block}}`);
-  const parts: string[] = [];
-  if (min >= block) parts.push(times(rules, full, Math.floor(min / block)));
-  if (min % block) parts.push(`${item}{${min % block}}`);
-  const free = max - min;
-  if (free < block) {
-    if (free) parts.push(`${item}{0,${free}}`);
-    return parts.join(' ');
-  }
-  const blocks = Math.floor((free - block + 1) / block);
-  const rest = free - blocks * block - (block - 1);
-  if (blocks) parts.push(repeat(rules, full, 0, blocks));
-  parts.push(`${item}{0,${block - 1}}`);
-  if (rest) parts.push(`${item}{0,${rest}}`);
-  return parts.join(' ');
+  const fixed = exactly(item, full, min);
+  const blocks = Math.floor((max - min) / block);
+  const rest = (max - min) % block;
+  if (blocks === 0) return `${fixed} ${item}{0,${rest}}`;
+  const below = blocks > 1 ? `${repeat(rules, full, 0, blocks - 1)} ` : '';
+  const tail = rules.add('tail', `${item}{0,${block - 1}}`);
+  if (rest === block - 1) return `${fixed} ${repeat(rules, full, 0, blocks)} ${tail}`;
+  return `${fixed} (${below}${tail} | ${full}{${blocks}} ${rest ? `${item}{0,${rest}}` : ''})`;
 }
 
-function times(rules: Rules, item: string, count: number): string {
-  return count <= 2 * block ? `${item}{${count}}` : repeat(rules, item, count, count);
+function exactly(item: string, full: string, count: number): string {
+  const parts: string[] = [];
+  if (count >= block) parts.push(`${full}{${Math.floor(count / block)}}`);
+  if (count % block) parts.push(`${item}{${count % block}}`);
+  return parts.join(' ');
 }

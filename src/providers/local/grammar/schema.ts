@@ -51,6 +51,8 @@ const inexpressible = [
 const maxDepth = 64;
 const maxGrammar = 1_000_000;
 const maxSchemaNodes = 20_000;
+/** A reference that comes back to itself more often has no end: budgets are halved on the way. */
+const longestCycle = 48;
 /** Below this a recursive schema takes its shortest way out. */
 const smallBudget = 16;
 
@@ -90,6 +92,7 @@ function checkSize(schema: Json, path: string) {
   }
 }
 
+/** The references that are being followed. */
 type Stack = readonly JsonObject[];
 
 function createVisitor(rules: Rules, root: Json, exact: boolean) {
@@ -111,14 +114,13 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
   function visit(schema: Json, budget: number, path: string, stack: Stack): string {
     if (schema === true) return any(budget, allTypes);
     if (!isObject(schema)) return fail(path, 'A schema must be an object; "false" and other values admit nothing');
-    if (stack.length > maxDepth * 4) return fail(path, `The schema is nested more than ${maxDepth} levels deep`);
     if (rules.size() > maxGrammar) return fail(path, 'The schema is too large to be enforced; make it smaller');
 
     if (typeof schema['$ref'] === 'string') return reference(schema, schema['$ref'], budget, path, stack);
     const flat = flatten(schema, path, stack);
     const options = alternatives(flat, path);
     if (options) return choose(options, budget, stack);
-    return typed(flat, budget, path, [...stack, schema]);
+    return typed(flat, budget, path, stack);
   }
 
   /** A `$ref`: one rule for each target and order of magnitude of the budget, so that recursion ends. */
@@ -128,20 +130,18 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
     const meaningful = Object.keys(siblings).some((key) => !['description', 'title', 'default', '$defs'].includes(key));
     if (meaningful) return visit({ allOf: [target, siblings] }, budget, path, stack);
     if (!isObject(target)) return visit(target, budget, path, stack);
-    const isMinimal = minimal(target, budget, stack);
-    if (isMinimal && stack.filter((seen) => seen === target).length > 24)
-      return fail(path, `"${pointer}" refers to itself without an end`);
+    if (stack.filter((seen) => seen === target).length > longestCycle)
+      return fail(path.slice(0, 200), `"${pointer}" refers to itself without an end`);
+    const isMinimal = budget < smallBudget && stack.includes(target);
     const magnitude = isMinimal ? 0 : Math.floor(Math.log2(budget));
     const known = memo.get(target)?.get(magnitude);
     if (known) return known;
-    const body = visit(target, isMinimal ? 1 : 2 ** magnitude, path, isMinimal ? [...stack, target] : stack);
+    const body = visit(target, isMinimal ? 1 : 2 ** magnitude, path, [...stack, target]);
     const name = rules.add(pointer.split('/').at(-1) || 'root', body);
     if (!memo.has(target)) memo.set(target, new Map());
     memo.get(target)?.set(magnitude, name);
     return name;
   }
-
-  const minimal = (schema: JsonObject, budget: number, stack: Stack) => budget < smallBudget && stack.includes(schema);
 
   function resolve(pointer: string, path: string): Json {
     if (pointer === '#') return root;
@@ -309,13 +309,13 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
   }
 
   function string(schema: JsonObject, budget: number, path: string): string {
-    const cap = Math.max(64, Math.floor(budget * 2));
+    const cap = roundedCap(budget * 2);
     const min = numberOf(schema['minLength'], 0);
     const max = numberOf(schema['maxLength'], Math.max(cap, min + 64));
     if (min > max) return fail(`${path}.minLength`, '"minLength" is greater than "maxLength"');
     if (max > 200_000) return fail(`${path}.maxLength`, '"minLength" is too large to be enforced');
     const bounded = Math.min(max, Math.max(cap, min));
-    const lengthFits = (low: number, high: number) => low >= min && high <= max;
+    const lengthFits = (low: number, high: number) => low >= min && (schema['maxLength'] === undefined || high <= max);
     const pattern = schema['pattern'];
     if (typeof pattern === 'string') {
       const found = patternGrammar(rules, pattern, Math.min(bounded, 200));
@@ -347,7 +347,7 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
     if (schema['uniqueItems'] === true && max > 1) inexact(path, 'uniqueItems');
     if (prefix.length > max) return fail(`${path}.maxItems`, '"maxItems" is less than the number of "prefixItems"');
 
-    const ends = minimalHere(schema, budget, stack);
+    const ends = mustEnd(budget, stack);
     const rest = Math.max(min - prefix.length, 0);
     const wanted = prefix.length ? rest : Math.max(rest, itemCap(items, budget));
     const count = ends ? rest : Math.min(wanted, max - prefix.length);
@@ -365,9 +365,8 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
     return rest > 0 ? rules.add('array', `"[" ${filled} "]"`) : rules.add('array', `"[" (${filled})? "]"`);
   }
 
-  /** Inside its own definition and short of budget. */
-  const minimalHere = (_schema: JsonObject, budget: number, stack: Stack) =>
-    budget < smallBudget && new Set(stack).size < stack.length;
+  /** Inside its own definition and short of budget: only what is required. */
+  const mustEnd = (budget: number, stack: Stack) => budget < smallBudget && new Set(stack).size < stack.length;
 
   function itemCap(items: Json, budget: number): number {
     return Math.min(1000, Math.max(4, Math.ceil(budget / (4 * Math.min(cost(items, 0), 100)))));
@@ -384,7 +383,7 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
       }
     const keys = keyGrammar(schema, properties, path);
     checkCounts(schema, properties, required, path);
-    const ends = minimalHere(schema, budget, stack);
+    const ends = mustEnd(budget, stack);
     const present = Object.entries(properties).filter(([name, sub]) => {
       if (required.has(name)) return true;
       return sub !== false && !ends;
@@ -470,7 +469,7 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
   }
 
   function extraPair(keys: string, schema: Json, share: number, path: string, stack: Stack) {
-    const count = itemCap(schema, share);
+    const count = itemCap(schema, share / 4);
     const pair = rules.add(
       'pair',
       `${keys} ":" ${blank} ${visit(schema, Math.max(1, share / 4), `${path}.additionalProperties`, stack)}`,
@@ -506,7 +505,7 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
     const magnitude = Math.floor(Math.log2(Math.max(budget, 1)));
     const inner = magnitude >= 4 ? rules.add('any', any(2 ** (magnitude - 2), allTypes)) : undefined;
     const count = Math.min(1000, 2 ** Math.max(2, magnitude - 3));
-    const text = rules.add('string', `"\\"" ${repeat(rules, character, 0, Math.max(64, 2 ** (magnitude + 1)))} "\\""`);
+    const text = rules.add('string', `"\\"" ${repeat(rules, character, 0, roundedCap(2 ** (magnitude + 1)))} "\\""`);
     const options = types.map((type) => {
       if (type === 'string') return text;
       if (type === 'boolean') return '"true" | "false"';
@@ -521,6 +520,11 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
   }
 
   return { visit, any };
+}
+
+/** A bound of ours, of a size that takes the least grammar. */
+function roundedCap(characters: number): number {
+  return characters <= 200 ? Math.max(64, Math.floor(characters)) : Math.floor(characters / 100) * 100 + 99;
 }
 
 function asArray(value: Json | undefined): Json[] | undefined {

@@ -1,0 +1,53 @@
+/** What the engine says went wrong, in our words. */
+import { ViaductError } from '../../core/errors.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
+import { readJson } from '../../engine/reply.ts';
+import type { RunnerReply } from '../../engine/runner.ts';
+
+/** The engine could not render the messages: another rendering may do. Never leaves the provider. */
+export class TemplateError extends Error {
+  override readonly name = 'TemplateError';
+}
+
+const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** The reply when it is a success. Throws TemplateError or what `engineError` makes. */
+export async function succeeded(reply: RunnerReply): Promise<RunnerReply> {
+  if (reply.status >= 200 && reply.status < 300) return reply;
+  throw engineError(await readJson(reply));
+}
+
+/** OpenAI's wording, which client libraries look for. */
+export function contextExceeded(limit: number, tokens: number): ViaductError {
+  return new ViaductError(
+    'context_length_exceeded',
+    `This model's maximum context length is ${limit} tokens. However, your messages resulted in ${tokens} tokens. Please reduce the length of the messages, or raise num_ctx if the model was trained for more.`,
+    { param: 'messages' },
+  );
+}
+
+/**
+ * `{error: {code, message, type}}` → an error for the client.
+ * Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
+ */
+export function engineError(body: JsonObject): ViaductError | TemplateError {
+  const error = isObject(body['error']) ? body['error'] : {};
+  const message = String(error['message'] ?? 'The engine failed without saying why.');
+  const type = error['type'];
+  if (type === 'exceed_context_size_error')
+    return contextExceeded(Number(error['n_ctx']), Number(error['n_prompt_tokens']));
+  if (/template|jinja|roles must alternate|parser for this|No user query|chat format/i.test(message))
+    return new TemplateError(message);
+  if (/image|audio|mtmd|bitmap|media/i.test(message)) {
+    if (/not supported|mmproj/i.test(message))
+      return new ViaductError('unsupported_capability', 'This model cannot see images.', { param: 'messages' });
+    return new ViaductError('invalid_image', 'The engine could not read one of the images.', { param: 'messages' });
+  }
+  if (/grammar/i.test(message))
+    return new ViaductError('invalid_request', 'The grammar cannot be read by the engine.', { param: 'grammar' });
+  if (type === 'not_supported_error') return new ViaductError('unsupported_capability', message);
+  if (type === 'unavailable_error') return new ViaductError('engine_unavailable', message);
+  if (type === 'invalid_request_error') return new ViaductError('invalid_request', message);
+  return new ViaductError('invalid_model_output', `The engine failed: ${message}`);
+}
