@@ -13,6 +13,8 @@ export type Engine = {
   version: string;
   /** Who chose it: the configuration, the PATH, or our own installation. */
   from: 'configured' | 'path' | 'installed';
+  /** Known to have no GPU: all that we install, but for macOS. */
+  cpuOnly: boolean;
   /** The program or the folder. */
   path: string;
 };
@@ -62,6 +64,7 @@ const llamaServer = (file: string, from: Engine['from']): Engine => ({
   command: [file],
   version: 'unknown',
   from,
+  cpuOnly: false,
   path: file,
 });
 
@@ -83,7 +86,8 @@ export async function installedEngine(home: string): Promise<Engine | undefined>
     const record: InstalledRecord = JSON.parse(await readFile(join(folder, recordFile), 'utf8'));
     const program = record.kind === 'llama-server' ? join(folder, record.program) : record.program;
     if (!(await isProgram(program))) return undefined;
-    const common = { kind: record.kind, version: record.version, from: 'installed' as const, path: folder };
+    const cpuOnly = process.platform !== 'darwin';
+    const common = { kind: record.kind, version: record.version, from: 'installed' as const, cpuOnly, path: folder };
     return record.kind === 'llama-server'
       ? { ...common, command: [program] }
       : { ...common, command: [program, shimPath], env: { PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' } };

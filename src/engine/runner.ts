@@ -16,7 +16,8 @@ export type Runner = {
   /**
    * POST `body` as JSON to the engine, GET when there is none. Any HTTP status is a reply; judge it with `readJson`.
    * Aborting `signal` closes the connection, which frees the engine's slot; the call then throws the signal's reason.
-   * The engine sees a closed connection when it writes: ask for streams, or it works on for up to a second.
+   * The engine sees a closed connection only when it writes: ask for `stream: true`, and for chats `return_progress: true`
+   * (events during the prompt, with `prompt_progress` and no delta), or it works on, for seconds when other slots are busy.
    * Throws runner_crashed when the process ends first, also while the body is read.
    */
   request(path: string, body: JsonObject | undefined, signal?: AbortSignal): Promise<RunnerReply>;
@@ -45,6 +46,12 @@ export type StartOptions = {
   onLine?: (line: string) => void;
 };
 
+/**
+ * Threads of the engine (OpenMP's, in GNU builds) wait for each other by spinning, for so long that on a machine with
+ * other work the speed falls to a tenth (measured on two cores: 3 tokens/s instead of 28). So they soon sleep instead.
+ */
+const patientThreads = { GOMP_SPINCOUNT: '1000' };
+
 /** Lines of the engine's log that are kept to explain a failure. */
 const keptLines = 60;
 const listening = /listening on (http:\/\/[^\s/]+)/;
@@ -56,7 +63,12 @@ const memoryTrouble = /failed to allocate|unable to allocate|out of memory|bad_a
  */
 export async function startRunner(options: StartOptions): Promise<RunnerProcess> {
   const key = randomBytes(24).toString('base64url');
-  const child = spawnGuarded(options.command, { ...process.env, ...options.env, LLAMA_API_KEY: key });
+  const child = spawnGuarded(options.command, {
+    ...patientThreads,
+    ...process.env,
+    ...options.env,
+    LLAMA_API_KEY: key,
+  });
   const lines: string[] = [];
   let alive = true;
   const ended = new Promise<void>((resolve) => {

@@ -273,7 +273,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     progress.unref();
     try {
       const process = await startRunner({
-        command: [...engine.command, ...engineFlags(model, booked, options.threads)],
+        command: [
+          ...engine.command,
+          ...engineFlags(model, booked, { threads: options.threads, cpuOnly: engine.cpuOnly }),
+        ],
         ...(engine.env && { env: engine.env }),
         model: model.name,
         file: model.modelPath,
