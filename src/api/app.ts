@@ -15,8 +15,9 @@ const defaultBodyLimit = 32 * 2 ** 20;
 
 export function createApp(
   services: Services,
-  doors: FrontDoor[] = [openai, anthropic, ollama, providers, operations],
+  given: FrontDoor[] = [openai, anthropic, ollama, providers, operations],
 ): FastifyInstance {
+  const doors = [...given, openApiDoor(given)];
   const app = Fastify({ logger: false, bodyLimit: defaultBodyLimit, forceCloseConnections: 'idle' });
   app.removeAllContentTypeParsers();
   // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama.

@@ -468,6 +468,22 @@ test("unknown paths and wrong methods are refused in OpenAI's shape", async () =
   contract('openai').check('ErrorResponse', await broken.json());
 });
 
+test('/openapi.json has every endpoint and the schemas that check its requests', async () => {
+  const response = await fetch(`${app.url}/openapi.json`);
+  type Schema = { properties: Record<string, { maximum?: number }>; required: string[] };
+  type Operation = { requestBody: { content: { 'application/json': { schema: Schema } } } };
+  const { openapi, paths } = (await response.json()) as {
+    openapi: string;
+    paths: Record<string, Record<string, Operation>>;
+  };
+  assert.equal(openapi, '3.1.0');
+  const schema = paths['/v1/chat/completions']?.['post']?.requestBody.content['application/json'].schema;
+  assert.deepEqual(schema?.required, ['model', 'messages']);
+  assert.ok(schema?.properties['temperature']);
+  assert.ok(paths['/v1/models/{rest}']?.['get']);
+  assert.ok(!JSON.stringify(paths).includes('"$ref"'));
+});
+
 test('every chunk of our stream is of the contract', () => {
   assert.deepEqual(eventsOf('data: {"a":1}\n\ndata: [DONE]\n\n'), [{ a: 1 }]);
 });
