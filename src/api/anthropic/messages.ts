@@ -3,12 +3,13 @@ import { type StreamDialect, sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
 import { callOf } from './call.ts';
 
-const dialect: StreamDialect = {
+/** Answers come under the name that the client asked for. */
+const streamOf = (model: string): StreamDialect => ({
   contentType: 'text/event-stream; charset=utf-8',
   keepAlive: 'event: ping\ndata: {"type":"ping"}\n\n',
-  createEncoder: createStreamEncoder,
+  createEncoder: () => createStreamEncoder(model),
   encodeError: encodeStreamError,
-};
+});
 
 /** POST /v1/messages — https://docs.anthropic.com/en/api/messages */
 export const messages: Endpoint = {
@@ -16,7 +17,7 @@ export const messages: Endpoint = {
   path: '/v1/messages',
   async handle(exchange) {
     const call = callOf(exchange, { counting: false });
-    if (call.stream) return streamChat(exchange, call, dialect);
-    return sendChat(exchange, call, encodeResponse);
+    if (call.stream) return streamChat(exchange, call, streamOf(call.model));
+    return sendChat(exchange, call, (result) => encodeResponse({ ...result, model: call.model }));
   },
 };

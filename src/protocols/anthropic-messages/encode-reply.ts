@@ -47,9 +47,9 @@ type Call = { id: string; name: string; json: string };
 
 /**
  * Events → text of the stream: every event with its name. Blocks follow one another here, while calls of other protocols may
- * grow side by side: such a call waits until the one before it is whole.
+ * grow side by side: such a call waits until the one before it is whole. `model` is the name to answer under, else the event's.
  */
-export function createStreamEncoder(): { push(event: ChatEvent): string; end(): string } {
+export function createStreamEncoder(model?: string): { push(event: ChatEvent): string; end(): string } {
   let out = '';
   let next = 0;
   let open: 'text' | 'thinking' | { call: number } | undefined;
@@ -134,7 +134,7 @@ export function createStreamEncoder(): { push(event: ChatEvent): string; end(): 
     switch (event.type) {
       case 'start':
         send('message_start', {
-          message: { ...envelope(event.id, event.model), usage: encodeUsage({ input: 0, output: 0 }) },
+          message: { ...envelope(event.id, model ?? event.model), usage: encodeUsage({ input: 0, output: 0 }) },
         });
         break;
       case 'text':
