@@ -23,7 +23,7 @@ export const chatCompletions: Endpoint = {
   path: '/v1/chat/completions',
   body: wireRequest,
   async handle(exchange) {
-    const body = jsonBody(exchange.request);
+    const body = withUsage(jsonBody(exchange.request), exchange.request.headers['x-viaduct-usage'] === 'always');
     const call = callOf(body);
     const context = contextOf(exchange, body);
     const many = typeof body['n'] === 'number' && body['n'] !== 1;
@@ -37,6 +37,12 @@ export const chatCompletions: Endpoint = {
     });
   },
 };
+
+/** `x-viaduct-usage: always` is for clients that cannot set stream_options. */
+function withUsage(body: JsonObject, always: boolean): JsonObject {
+  if (!always || body['stream'] !== true) return body;
+  return { ...body, stream_options: { ...(body['stream_options'] as JsonObject | null), include_usage: true } };
+}
 
 /** The body as a call. Only what every request needs is checked: a relayed one is checked by its provider. */
 function callOf(body: JsonObject): ChatCall {
@@ -62,13 +68,13 @@ function invalid(param: string, value: unknown, expected: string) {
 }
 
 /** What every piece of the answer says of itself. The fingerprint of a local model is that of its weights. */
-function contextOf({ request, services }: Exchange, body: JsonObject): (served?: Served) => StreamContext {
+function contextOf({ services }: Exchange, body: JsonObject): (served?: Served) => StreamContext {
   const { stream_options, reasoning, functions, model } = body;
   const context: StreamContext = {
     id: `chatcmpl-${randomUUID().replaceAll('-', '')}`,
     created: Math.floor(services.now() / 1000),
     model: String(model),
-    includeUsage: field(stream_options, 'include_usage') === true || request.headers['x-viaduct-usage'] === 'always',
+    includeUsage: field(stream_options, 'include_usage') === true,
     hideReasoning: field(reasoning, 'exclude') === true,
     legacyFunctions: Array.isArray(functions),
     customTools: customToolNames(body['tools']),
