@@ -11,7 +11,7 @@ export { parseHost } from './config/environment.ts';
 export { type Imported, importLiteLlm } from './config/litellm.ts';
 export type { ModelSettings } from './config/models.ts';
 export { ConfigError, parseConfig } from './config/parse.ts';
-export { type Config, jsonSchema, type ProviderEntry } from './config/schema.ts';
+export { type Config, jsonSchema } from './config/schema.ts';
 export { watchConfig } from './config/watch.ts';
 
 export type Settings = {

@@ -3,6 +3,7 @@ import { createApp } from './api/app.ts';
 import type { Services } from './api/define.ts';
 import { listen } from './api/listen.ts';
 import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
+import { attachNativeWebSocket } from './api/providers.ts';
 import { type Config, loadSettings, type Settings, watchConfig } from './config.ts';
 import type { Provider } from './core/provider.ts';
 import { findEngine } from './engine/engine.ts';
@@ -13,12 +14,14 @@ import { createGateway } from './gateway/gateway.ts';
 import { urlOf } from './lib/server-address.ts';
 import { storeRoots } from './models/roots.ts';
 import { createModelStore } from './models/store.ts';
-import { providerKinds } from './providers/index.ts';
+import { createProviderSet } from './providers/index.ts';
 import { createLocalProvider } from './providers/local.ts';
 import { createResponses } from './responses/responses.ts';
 import { openStore } from './store/open.ts';
 import { storedChatStore } from './store/stored-chats.ts';
 import { createLog, type Log } from './telemetry/log.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import { createRequestLog } from './telemetry/request-log.ts';
 
 export type ServerOptions = {
   /** Instead of the configured address; port 0 takes any free one. */
@@ -51,7 +54,21 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const models = createModelStore({ roots: storeRoots(environment) });
   const scheduler = createScheduler(engineSettings(settings, log));
   const local = createLocalProvider({ models, scheduler });
-  const gateway = createGateway({ ...boundary, ...setup(config, local) });
+  const makeProviders = createProviderSet();
+  const setup = ({ providers, models: routes }: Config) => ({
+    providers: new Map<string, Provider>([[local.name, local], ...makeProviders(providers)]),
+    models: routes,
+  });
+  const metrics: Metrics = createMetrics(() => gateway.health());
+  const logCall = createRequestLog(log);
+  const gateway = createGateway({
+    ...boundary,
+    ...setup(config),
+    observe(call) {
+      metrics.record(call);
+      logCall(call);
+    },
+  });
   const responses = await createResponses({
     db,
     secret: boundary.serverSecret.export(),
@@ -64,11 +81,13 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     scheduler,
     responses,
     storedChats: storedChatStore(db),
+    metrics,
     now: Date.now,
   };
 
   const app = createApp(services);
   const sockets = attachResponsesWebSocket(app.server, services);
+  attachNativeWebSocket(app.server, services);
   const port = await listen(app, address.host, address.port);
   const url = urlOf({ scheme: config.server.tls ? 'https' : 'http', host: address.host, port, path: '' });
   log.info({ url, home }, 'listening');
@@ -77,7 +96,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     ? watchConfig(
         settings.file,
         () => {
-          gateway.configure(setup(loadSettings(environment).config, local));
+          gateway.configure(setup(loadSettings(environment).config));
           log.info({ file: settings.file }, 'The configuration was read again.');
         },
         (error) => log.error({ error }, 'The new configuration is not used; the old one stays.'),
@@ -99,16 +118,6 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       await db.destroy();
     },
   };
-}
-
-/** What a changed configuration may change while the server runs. */
-function setup({ providers: entries, models }: Config, local: Provider) {
-  const providers = new Map<string, Provider>([[local.name, local]]);
-  for (const [name, { kind, settings }] of Object.entries(entries)) {
-    const found = providerKinds.find((known) => known.kind === kind);
-    if (found) providers.set(name, found.create(name, settings));
-  }
-  return { providers, models };
 }
 
 /** The engine, installed when there is none yet. */

@@ -29,7 +29,8 @@ export function credentialsIn(headers: IncomingHttpHeaders): Omit<Credentials, '
   const tags = headers['x-viaduct-tags'];
   const timeout = Number(headers['x-viaduct-timeout']);
   return {
-    secret: bearer ?? headerText(headers['x-api-key']),
+    // Every provider's SDK has its own header; all are ours here.
+    secret: bearer ?? headerText(headers['x-api-key'] ?? headers['x-goog-api-key'] ?? headers['api-key']),
     requestId:
       typeof given === 'string' && saneRequestId.test(given) ? given : `req_${randomUUID().replaceAll('-', '')}`,
     ...(headers['x-viaduct-privacy'] === 'local' && { privacy: 'local' as const }),

@@ -1,6 +1,6 @@
 /** The whole configuration, in one schema. Durations are milliseconds once parsed. docs/viaduct.schema.json is made from it. */
 import { z } from 'zod';
-import { providerKinds } from '../providers/index.ts';
+import { type ProviderEntry, providerKinds } from '../providers/index.ts';
 import { duration } from './durations.ts';
 import { type ModelSettings, modelSettings } from './models.ts';
 
@@ -88,8 +88,6 @@ const log = z.strictObject({
 const name = z.string().regex(/^[\w.-]+$/, 'A provider’s name has letters, digits, ".", "_" and "-" only');
 
 /** `kind` says which settings an entry takes; without it the entry's name does. */
-export type ProviderEntry = { kind: string; settings: Record<string, unknown> };
-
 const providers = z
   .record(name, z.looseObject({ kind: z.string().optional() }).nullable())
   .transform((entries, context) => {

@@ -148,6 +148,9 @@ function createCaller({
     await sign?.({ url: origin + request.path, ...request });
     return request;
   };
+  /** A native path may already begin with that of the base URL, or have it further on: `/upload/v1beta/files`. */
+  const locateNative = (path: string) =>
+    base !== '' && `${path.split('?', 1)[0]}/`.includes(`${base}/`) ? path : locate(path);
   const rawHeaders = (request: NativeRequest) => ({ ...request.headers, ...fixed, ...authorized(ring.take()) });
 
   return {
@@ -172,13 +175,13 @@ function createCaller({
     },
     async raw(request: NativeRequest, signal: AbortSignal) {
       const { method, body } = request;
-      const path = locate(request.path);
+      const path = locateNative(request.path);
       const headers = rawHeaders(request);
       await sign?.({ url: origin + path, method, headers });
       return send({ method, path, headers, signal, ...(body && { body }) });
     },
     async socket(request: NativeRequest, signal: AbortSignal) {
-      const path = locate(request.path);
+      const path = locateNative(request.path);
       try {
         return await client.upgrade({ method: 'GET', path, headers: rawHeaders(request), signal });
       } catch (error) {

@@ -3,7 +3,14 @@ import { pino } from 'pino';
 import { redact } from './redact.ts';
 
 export type Write = (fields: object, message: string) => void;
-export type Log = { debug: Write; info: Write; warn: Write; error: Write };
+export type Log = {
+  debug: Write;
+  info: Write;
+  warn: Write;
+  error: Write;
+  /** The same as `info` for fields that cannot hold a secret: they are not searched for one. */
+  plain: Write;
+};
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 /** Lines are written in the background, so that no request waits for the disk or a slow reader. */
@@ -12,5 +19,6 @@ export function createLog(level: LogLevel): Log {
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   const write = (name: 'debug' | 'info' | 'warn' | 'error'): Write =>
     logger.isLevelEnabled(name) ? (fields, message) => logger[name](redact(fields) as object, message) : () => {};
-  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') };
+  const plain: Write = logger.isLevelEnabled('info') ? (fields, message) => logger.info(fields, message) : () => {};
+  return { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), plain };
 }
