@@ -1,0 +1,147 @@
+/** The pass-through, against a real server of a provider's shape on loopback. */
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { after, before, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket, WebSocketServer } from 'ws';
+import { createGateway, type LedgerEntry } from '../gateway/gateway.ts';
+import { openai } from '../providers/openai.ts';
+import { createApp } from './app.ts';
+import type { Services } from './define.ts';
+import { attachNativeWebSocket } from './providers.ts';
+
+type Seen = { method: string; url: string; headers: IncomingMessage['headers']; body: string };
+const seen: Seen[] = [];
+let ledger: LedgerEntry[] = [];
+let url: string;
+let close: () => Promise<void>;
+
+before(async () => {
+  const upstream = createServer(async (request, response) => {
+    const { method = '', url: path = '', headers } = request;
+    if (path === '/v1/slow') {
+      response.write('data: 1\n\n');
+      return;
+    }
+    seen.push({ method, url: path, headers, body: await text(request) });
+    response.writeHead(path.includes('missing') ? 404 : 200, {
+      'content-type': 'application/json',
+      'x-provider': 'yes',
+      'set-cookie': 'a=b',
+    });
+    response.write('{"id":"file-1",');
+    await sleep(5);
+    response.end('"usage":{"prompt_tokens":4,"completion_tokens":2}}');
+  });
+  const sockets = new WebSocketServer({ server: upstream, path: '/v1/realtime' });
+  sockets.on('connection', (socket, request) => {
+    socket.send(JSON.stringify({ auth: request.headers.authorization }));
+    socket.on('message', (data) => socket.send(`echo ${data}`));
+  });
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+  const base_url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1`;
+  const provider = openai.create('openai', openai.config.parse({ base_url, api_key: 'sk-provider' }));
+  const gateway = createGateway({
+    providers: new Map([['openai', provider]]),
+    authenticate: ({ secret }) => ({
+      owner: 'me',
+      admin: false,
+      keyId: secret ?? 'none',
+      ...(secret === 'vd-private' && { privacy: 'local' as const }),
+    }),
+    account: (entry) => ledger.push(entry),
+  });
+  const services = { gateway, now: Date.now } as Services;
+  const app = createApp(services);
+  attachNativeWebSocket(app.server, services);
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
+  close = async () => {
+    app.server.closeAllConnections();
+    await app.close();
+    sockets.close();
+    upstream.closeAllConnections();
+    upstream.close();
+  };
+});
+after(() => close());
+beforeEach(() => {
+  seen.length = 0;
+  ledger = [];
+});
+
+const authorization = 'Bearer vd-client';
+
+for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
+  test(`${method}: our key goes, the provider’s comes, the rest is untouched`, async () => {
+    const response = await fetch(`${url}/providers/openai/v1/files?a=1&key=vd-x&b=2`, {
+      method,
+      headers: { authorization, 'openai-beta': 'x', 'x-viaduct-tags': 't' },
+      ...(method !== 'GET' && { body: 'raw \u0000 bytes' }),
+    });
+    assert.equal(await response.text(), '{"id":"file-1","usage":{"prompt_tokens":4,"completion_tokens":2}}');
+    assert.equal(response.headers.get('x-provider'), 'yes');
+    assert.equal(response.headers.get('set-cookie'), null);
+    assert.equal(response.headers.get('x-viaduct-provider'), 'openai');
+    const [request] = seen;
+    assert.equal(request?.method, method);
+    assert.equal(request?.url, '/v1/files?a=1&b=2');
+    assert.equal(request?.headers.authorization, 'Bearer sk-provider');
+    assert.equal(request?.headers['openai-beta'], 'x');
+    assert.equal(request?.headers['x-viaduct-tags'], undefined);
+    assert.equal(request?.body, method === 'GET' ? '' : 'raw \u0000 bytes');
+  });
+
+test('the ledger has who, what and how much', async () => {
+  await (await fetch(`${url}/providers/openai/files`, { headers: { authorization } })).text();
+  assert.equal(seen[0]?.url, '/v1/files');
+  const [entry] = ledger;
+  assert.deepEqual(
+    [entry?.keyId, entry?.provider, entry?.status, entry?.usage],
+    ['vd-client', 'openai', 'ok', { input: 4, output: 2 }],
+  );
+});
+
+test('a large upload streams through', async () => {
+  const body = Buffer.alloc(40 * 2 ** 20, 'x');
+  const response = await fetch(`${url}/providers/openai/v1/files`, {
+    method: 'POST',
+    body,
+    headers: { authorization },
+  });
+  assert.equal(response.status, 200);
+  assert.equal(seen[0]?.body.length, body.length);
+});
+
+test('whatever status comes back is the answer', async () => {
+  assert.equal((await fetch(`${url}/providers/openai/v1/missing`)).status, 404);
+});
+
+test('an unknown provider, and a key that must stay on this machine', async () => {
+  assert.equal((await fetch(`${url}/providers/nobody/v1/x`)).status, 404);
+  const response = await fetch(`${url}/providers/openai/v1/files`, { headers: { authorization: 'Bearer vd-private' } });
+  assert.equal(response.status, 403);
+  assert.equal(((await response.json()) as { error: { code: string } }).error.code, 'privacy_restricted');
+  assert.equal(seen.length, 0);
+});
+
+test('a WebSocket goes through both ways, with the provider’s key', async () => {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/providers/openai/v1/realtime?model=x`, {
+    headers: { authorization },
+  });
+  const messages: string[] = [];
+  socket.on('message', (data) => {
+    messages.push(String(data));
+    if (messages.length === 1) socket.send('hello');
+    else socket.close();
+  });
+  await new Promise((resolve, reject) => {
+    socket.on('close', resolve);
+    socket.on('error', reject);
+  });
+  assert.deepEqual(messages, ['{"auth":"Bearer sk-provider"}', 'echo hello']);
+  for (let waited = 0; ledger.length === 0 && waited < 2000; waited += 10) await sleep(10);
+  assert.equal(ledger[0]?.status, 'ok');
+});
