@@ -53,7 +53,11 @@ export function createToolChecker(tools: readonly Tool[]): ToolChecker {
       validate?.(asWritten);
       const first = validate?.errors?.[0];
       const where = first?.instancePath ? `"${first.instancePath.slice(1).replaceAll('/', '.')}" ` : '';
-      return { state: 'rejected', name: tool.name, reason: `its arguments do not fit: ${where}${first?.message ?? ''}` };
+      return {
+        state: 'rejected',
+        name: tool.name,
+        reason: `its arguments do not fit: ${where}${first?.message ?? ''}`,
+      };
     },
   };
 }
@@ -147,7 +151,12 @@ function convert(value: Json | undefined, type: string | string[]): Json | undef
     if ((wanted === 'number' || wanted === 'integer') && text && Number.isFinite(Number(text))) {
       if (wanted === 'number' || Number.isInteger(Number(text))) return Number(text);
     }
-    if (wanted === 'integer' && typeof value === 'number' && Number.isInteger(Math.round(value)) && Math.abs(value - Math.round(value)) < 1e-9)
+    if (
+      wanted === 'integer' &&
+      typeof value === 'number' &&
+      Number.isInteger(Math.round(value)) &&
+      Math.abs(value - Math.round(value)) < 1e-9
+    )
       return Math.round(value);
     if (wanted === 'boolean' && text && /^(true|false|yes|no)$/i.test(text)) return /^(true|yes)$/i.test(text);
     if (wanted === 'null' && text && /^(null|none)$/i.test(text)) return null;
@@ -189,7 +198,13 @@ function validator({ parameters }: Tool): ValidateFunction | undefined {
 
 /** Undefined when ajv cannot compile it. */
 export function compileSchema(schema: JsonObject): ValidateFunction | undefined {
-  const ajv = new Ajv2020({ strict: false, allErrors: true, logger: false, validateSchema: false, addUsedSchema: false });
+  const ajv = new Ajv2020({
+    strict: false,
+    allErrors: true,
+    logger: false,
+    validateSchema: false,
+    addUsedSchema: false,
+  });
   addFormats.default(ajv);
   try {
     const { $schema: _dialect, $id: _id, ...plain } = schema;

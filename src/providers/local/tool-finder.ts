@@ -19,7 +19,8 @@ export function createToolFinder(names: readonly string[]): ToolFinder {
   const lower = names.map((name) => name.toLowerCase());
   const known: Known = {
     isTool: (name) => lower.includes(plain(name)),
-    couldBeTool: (prefix) => lower.some((name) => name.startsWith(plain(prefix)) || `functions.${name}`.startsWith(prefix.toLowerCase())),
+    couldBeTool: (prefix) =>
+      lower.some((name) => name.startsWith(plain(prefix)) || `functions.${name}`.startsWith(prefix.toLowerCase())),
   };
   let held = '';
   /** What came before `held`, to know a beginning of a line: bare JSON in the middle of a sentence is an example. */

@@ -39,7 +39,9 @@ const tagged = (marker: string, close: string): Syntax => ({
       // Models forget the closing mark; a whole JSON value at the end of the text is a call all the same.
       const body = text.slice(marker.length);
       const value = scanJson(body, skipBlank(body, 0));
-      const closed = ended || (typeof value === 'number' && /\S/.test(body.slice(value)) && !close.startsWith(body.slice(value).trim()));
+      const closed =
+        ended ||
+        (typeof value === 'number' && /\S/.test(body.slice(value)) && !close.startsWith(body.slice(value).trim()));
       if (typeof value === 'number' && closed) return callsOf(body.slice(0, value), marker.length + value);
       return ended ? { state: 'broken', end: text.length } : wait;
     }
@@ -95,7 +97,8 @@ function judgeBare(text: string, known: Known): 'call' | 'wait' | 'no' {
   if (!open) return 'no';
   const [head, key, quoteAfter, colon] = open;
   if (key === undefined) return head.length === text.length ? 'wait' : 'no';
-  if (!quoteAfter) return `|${nameKeys}|${otherKeys}`.includes(`|${key}`) && head.length === text.length ? 'wait' : 'no';
+  if (!quoteAfter)
+    return `|${nameKeys}|${otherKeys}`.includes(`|${key}`) && head.length === text.length ? 'wait' : 'no';
   if (!`|${nameKeys}|${otherKeys}|`.includes(`|${key}|`)) return 'no';
   if (!colon) return head.length === text.length ? 'wait' : 'no';
   const rest = text.slice(head.length);
@@ -146,7 +149,8 @@ const fence: Syntax = {
         : text[start] === '['
           ? list.read(text.slice(start), known, ended)
           : pythonicLine(text.slice(start), head[0], known, ended);
-    if (reading.state !== 'calls') return reading.state === 'broken' ? { state: 'broken', end: start + reading.end } : reading;
+    if (reading.state !== 'calls')
+      return reading.state === 'broken' ? { state: 'broken', end: start + reading.end } : reading;
     const after = skipBlank(text, start + reading.end);
     if (text.startsWith('```', after)) return { ...reading, end: after + 3 };
     if (!ended && '```'.startsWith(text.slice(after))) return wait;
@@ -242,7 +246,10 @@ function functionTagCall(text: string): FoundCall | undefined {
   const body = text.slice(head[0].length);
   const parameters = [...body.matchAll(/<parameter=([^>\s]+)>\n?([\s\S]*?)\n?(?:<\/parameter>|(?=<parameter=)|$)/g)];
   if (parameters.length === 0) return { name: head[1] as string, input: body.trim() ? readJson(body.trim()) : {} };
-  return { name: head[1] as string, input: Object.fromEntries(parameters.map(([, key, value]) => [key, looseValue(value as string)])) };
+  return {
+    name: head[1] as string,
+    input: Object.fromEntries(parameters.map(([, key, value]) => [key, looseValue(value as string)])),
+  };
 }
 
 /** `<invoke name="f"><parameter name="x">1</parameter></invoke>`. */
@@ -282,9 +289,11 @@ const deepSeek: Syntax = {
     const at = text.indexOf(close);
     if (at < 0 && !ended) return wait;
     const body = at < 0 ? text : text.slice(0, at);
-    const calls = [...body.matchAll(/<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?([^\n<]+?)(?:<｜tool▁sep｜>|\n)(?:```json\n)?([\s\S]*?)(?:\n```)?<｜tool▁call▁end｜>/g)].map(
-      ([, name, json]) => ({ name: (name as string).trim(), input: readJson(json as string) }),
-    );
+    const calls = [
+      ...body.matchAll(
+        /<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?([^\n<]+?)(?:<｜tool▁sep｜>|\n)(?:```json\n)?([\s\S]*?)(?:\n```)?<｜tool▁call▁end｜>/g,
+      ),
+    ].map(([, name, json]) => ({ name: (name as string).trim(), input: readJson(json as string) }));
     const end = at < 0 ? text.length : at + close.length;
     return calls.length ? { state: 'calls', calls, end } : { state: 'broken', end };
   },
@@ -298,9 +307,11 @@ const kimi: Syntax = {
     const at = text.indexOf(close);
     if (at < 0 && !ended) return wait;
     const body = at < 0 ? text : text.slice(0, at);
-    const calls = [...body.matchAll(/<\|tool_call_begin\|>\s*([^\s<]+)\s*<\|tool_call_argument_begin\|>([\s\S]*?)<\|tool_call_end\|>/g)].map(
-      ([, name, json]) => ({ name: name as string, input: readJson((json as string).trim()) }),
-    );
+    const calls = [
+      ...body.matchAll(
+        /<\|tool_call_begin\|>\s*([^\s<]+)\s*<\|tool_call_argument_begin\|>([\s\S]*?)<\|tool_call_end\|>/g,
+      ),
+    ].map(([, name, json]) => ({ name: name as string, input: readJson((json as string).trim()) }));
     const end = at < 0 ? text.length : at + close.length;
     return calls.length ? { state: 'calls', calls, end } : { state: 'broken', end };
   },
@@ -343,13 +354,19 @@ function several(text: string, start: number, end: number, known: Known, ended: 
 function callsOf(text: string, end: number, mustAll = false): Reading {
   const trimmed = text.trim();
   if (trimmed.startsWith('<function=')) {
-    const calls = trimmed.split('</function>').map(functionTagCall).filter((call) => call !== undefined);
+    const calls = trimmed
+      .split('</function>')
+      .map(functionTagCall)
+      .filter((call) => call !== undefined);
     return calls.length ? { state: 'calls', calls, end } : { state: 'broken', end };
   }
   const xml = argumentTags(trimmed);
   if (xml) return { state: 'calls', calls: [xml], end };
   const values = jsonValues(trimmed);
-  const calls = values.flat().map(callOf).filter((call) => call !== undefined);
+  const calls = values
+    .flat()
+    .map(callOf)
+    .filter((call) => call !== undefined);
   if (calls.length === 0 || (mustAll && calls.length < values.flat().length)) return { state: 'broken', end };
   return { state: 'calls', calls, end };
 }
@@ -359,7 +376,10 @@ function argumentTags(text: string): FoundCall | undefined {
   const name = /^([\w.-]+)\s*(?=<arg_key>|$)/.exec(text)?.[1];
   if (!name) return undefined;
   const pairs = [...text.matchAll(/<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>/g)];
-  return { name, input: Object.fromEntries(pairs.map(([, key, value]) => [(key as string).trim(), looseValue(value as string)])) };
+  return {
+    name,
+    input: Object.fromEntries(pairs.map(([, key, value]) => [(key as string).trim(), looseValue(value as string)])),
+  };
 }
 
 function jsonValues(text: string): Json[] {
@@ -386,9 +406,14 @@ function callOf(value: Json): FoundCall | undefined {
     const inner = value[wrapper];
     if (typeof inner === 'object' && inner !== null && !Array.isArray(inner)) return callOf(inner);
   }
-  const name = nameKeys.split('|').map((key) => value[key]).find((item) => typeof item === 'string');
+  const name = nameKeys
+    .split('|')
+    .map((key) => value[key])
+    .find((item) => typeof item === 'string');
   if (typeof name !== 'string') return undefined;
-  const input = ['arguments', 'parameters', 'args', 'input', 'params', 'kwargs'].map((key) => value[key]).find((item) => item !== undefined);
+  const input = ['arguments', 'parameters', 'args', 'input', 'params', 'kwargs']
+    .map((key) => value[key])
+    .find((item) => item !== undefined);
   return { name, input: input ?? {} };
 }
 
