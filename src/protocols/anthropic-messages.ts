@@ -3,7 +3,7 @@
  * randomness. decode = wire → core, encode = core → wire. Source: https://docs.anthropic.com/en/api/messages (read 2026-08)
  */
 export { createStreamDecoder, decodeResponse } from './anthropic-messages/decode-reply.ts';
-export { decodeRequest, refuseHostedTools } from './anthropic-messages/decode-request.ts';
+export { decodeRequest, refuseHostedTools, wireRequest } from './anthropic-messages/decode-request.ts';
 export { createStreamEncoder, encodeResponse } from './anthropic-messages/encode-reply.ts';
 export { encodeCount, encodeRequest } from './anthropic-messages/encode-request.ts';
 export { decodeError, encodeError, encodeStreamError, statusOf } from './anthropic-messages/errors.ts';

@@ -3,8 +3,8 @@
  * decode = wire → core, encode = core → wire. Source: https://docs.ollama.com/api (read 2026-08)
  */
 export { createStreamDecoder, decodeResponse } from './ollama/decode-reply.ts';
-export { decodeGenerate, decodeRequest } from './ollama/decode-request.ts';
-export { decodeEmbed, decodeEmbeddings } from './ollama/embed.ts';
+export { decodeGenerate, decodeRequest, wireChat, wireGenerate } from './ollama/decode-request.ts';
+export { decodeEmbed, decodeEmbeddings, wireEmbed, wireEmbeddings } from './ollama/embed.ts';
 export {
   createChatEncoder,
   createGenerateEncoder,

@@ -1,4 +1,9 @@
-import { createStreamEncoder, encodeResponse, encodeStreamError } from '../../protocols/anthropic-messages.ts';
+import {
+  createStreamEncoder,
+  encodeResponse,
+  encodeStreamError,
+  wireRequest,
+} from '../../protocols/anthropic-messages.ts';
 import { type StreamDialect, sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
 import { callOf } from './call.ts';
@@ -15,6 +20,7 @@ const streamOf = (model: string): StreamDialect => ({
 export const messages: Endpoint = {
   method: 'POST',
   path: '/v1/messages',
+  body: wireRequest,
   async handle(exchange) {
     const call = callOf(exchange, { counting: false });
     if (call.stream) return streamChat(exchange, call, streamOf(call.model));

@@ -1,4 +1,10 @@
-import { createChatEncoder, decodeRequest, encodeChatLoad, encodeChatResponse } from '../../protocols/ollama.ts';
+import {
+  createChatEncoder,
+  decodeRequest,
+  encodeChatLoad,
+  encodeChatResponse,
+  wireChat,
+} from '../../protocols/ollama.ts';
 import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
@@ -8,6 +14,7 @@ import { headOf, streamOf } from './call.ts';
 export const chat: Endpoint = {
   method: 'POST',
   path: '/api/chat',
+  body: wireChat,
   async handle(exchange) {
     const { now } = exchange.services;
     const body = jsonBody(exchange.request);

@@ -1,7 +1,7 @@
 import { ViaductError } from '../../core/errors.ts';
 import type { EmbedRequest, EmbedResult } from '../../core/provider.ts';
 import type { Answer, Caller } from '../../gateway/gateway.ts';
-import { decodeEmbed } from '../../protocols/ollama.ts';
+import { decodeEmbed, wireEmbed } from '../../protocols/ollama.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody, servedHeaders } from '../http.ts';
 
@@ -9,6 +9,7 @@ import { jsonBody, servedHeaders } from '../http.ts';
 export const embed: Endpoint = {
   method: 'POST',
   path: '/api/embed',
+  body: wireEmbed,
   async handle({ request, reply, caller, services }) {
     const startedAt = services.now();
     const wanted = decodeEmbed(jsonBody(request));

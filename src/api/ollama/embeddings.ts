@@ -1,4 +1,4 @@
-import { decodeEmbeddings } from '../../protocols/ollama.ts';
+import { decodeEmbeddings, wireEmbeddings } from '../../protocols/ollama.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody, servedHeaders } from '../http.ts';
 import { embedded } from './embed.ts';
@@ -7,6 +7,7 @@ import { embedded } from './embed.ts';
 export const embeddings: Endpoint = {
   method: 'POST',
   path: '/api/embeddings',
+  body: wireEmbeddings,
   async handle({ request, reply, caller }) {
     const wanted = decodeEmbeddings(jsonBody(request));
     if (wanted.input.length === 0) return reply.send({ embedding: [] });

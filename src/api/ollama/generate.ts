@@ -3,6 +3,7 @@ import {
   decodeGenerate,
   encodeGenerateLoad,
   encodeGenerateResponse,
+  wireGenerate,
 } from '../../protocols/ollama.ts';
 import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
@@ -13,6 +14,7 @@ import { headOf, streamOf } from './call.ts';
 export const generate: Endpoint = {
   method: 'POST',
   path: '/api/generate',
+  body: wireGenerate,
   async handle(exchange) {
     const { now } = exchange.services;
     const body = jsonBody(exchange.request);

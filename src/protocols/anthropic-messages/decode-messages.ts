@@ -11,7 +11,11 @@ export const cacheMark = z
   .nullish()
   .transform((mark) => (mark ? { cache: mark.ttl ? { ttl: mark.ttl } : {} } : {}));
 
-const wireMessage = z.looseObject({ role: z.enum(['user', 'assistant', 'system']), content: z.unknown().optional() });
+/** `content` is read block by block, so that a problem names its block. */
+export const wireMessage = z.looseObject({
+  role: z.enum(['user', 'assistant', 'system']),
+  content: z.unknown().optional(),
+});
 const anyBlock = z.looseObject({ type: z.string() });
 
 const textBlock = z.object({ text: z.string(), cache_control: cacheMark });
@@ -78,10 +82,9 @@ export function decodeSystem(content: unknown, at: string): Message[] {
 }
 
 /** Throws invalid_request or unsupported_capability, naming the message and the block. */
-export function decodeMessages(messages: unknown[]): Message[] {
-  return messages.flatMap((message, index) => {
+export function decodeMessages(messages: z.infer<typeof wireMessage>[]): Message[] {
+  return messages.flatMap(({ role, content }, index) => {
     const at = `messages.${index}`;
-    const { role, content } = validate(wireMessage, message, at);
     if (role === 'system') return decodeSystem(content, `${at}.content`);
     const turn = blocks(content, `${at}.content`);
     return role === 'user' ? decodeUserTurn(turn, `${at}.content`) : [decodeAssistantTurn(turn, `${at}.content`)];

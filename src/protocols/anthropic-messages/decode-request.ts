@@ -4,12 +4,12 @@ import type { ChatRequest, ReasoningEffort, Tool, ToolChoice } from '../../core/
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import { invalid, jsonObject, validate } from '../validate.ts';
-import { cacheMark, decodeMessages, decodeSystem } from './decode-messages.ts';
+import { cacheMark, decodeMessages, decodeSystem, wireMessage } from './decode-messages.ts';
 
-// Only the fields we read; the others are kept for Anthropic (`extras`), so the API may grow without us.
-const wireRequest = z.looseObject({
+/** Body of a request. Only the fields we read; the others are kept for Anthropic (`extras`), so the API may grow without us. */
+export const wireRequest = z.looseObject({
   model: z.string().min(1),
-  messages: z.array(z.unknown()).min(1, 'at least one message is required'),
+  messages: z.array(wireMessage).min(1, 'at least one message is required'),
   max_tokens: z.int().min(1).nullish(),
   system: z.unknown().optional(),
   stream: z.boolean().nullish(),

@@ -30,14 +30,16 @@ const wireTool = z.object({
   }),
 });
 
-const wireChat = z.object({
+/** Body of /api/chat. */
+export const wireChat = z.object({
   ...generationFields,
   messages: z.array(wireMessage).nullish(),
   tools: z.array(wireTool).nullish(),
 });
 
 const text = z.string().nullish();
-const wireGenerate = z.object({
+/** Body of /api/generate. */
+export const wireGenerate = z.object({
   ...generationFields,
   prompt: text,
   suffix: text,

@@ -6,13 +6,15 @@ import { decodeLocal } from '../local-options.ts';
 import { validate } from '../validate.ts';
 import { commonFields } from './settings.ts';
 
-const wireEmbed = z.object({
+/** Body of /api/embed. */
+export const wireEmbed = z.object({
   ...commonFields,
   input: z.union([z.string(), z.array(z.string())], { error: 'must be a string or a list of strings' }),
   truncate: z.boolean().nullish(),
   dimensions: z.int().min(1).nullish(),
 });
-const wireEmbeddings = z.object({ ...commonFields, prompt: z.string().nullish() });
+/** Body of /api/embeddings. */
+export const wireEmbeddings = z.object({ ...commonFields, prompt: z.string().nullish() });
 
 /** Body of POST /api/embed → request. Inputs that are too long are cut unless `truncate` is false. Throws invalid_request. */
 export function decodeEmbed(body: JsonObject): EmbedRequest {
