@@ -14,6 +14,8 @@ type Shown = {
   projector_info?: JsonObject;
   capabilities: string[];
   digest?: string;
+  /** Tokens; in force, or what it will be when it is loaded. */
+  context_length?: number;
 };
 
 const parts: Record<string, (shown: Shown) => string | undefined> = {
@@ -47,13 +49,14 @@ export const show: Command = {
 };
 
 function overview(shown: Shown, { verbose }: Options): string[] {
-  const { details, model_info: info, capabilities, parameters, system, license, digest } = shown;
+  const { details, model_info: info, capabilities, parameters, system, license, digest, context_length } = shown;
   const family = String(info['general.architecture'] ?? details.family);
   const fact = (key: string) => String(info[`${family}.${key}`] ?? '');
   const facts = [
     ['architecture', family],
     ['parameters', details.parameter_size],
-    ['context length', fact('context_length')],
+    ['context length', String(context_length ?? fact('context_length'))],
+    ['trained context', fact('context_length')],
     ['embedding length', fact('embedding_length')],
     ['quantization', details.quantization_level],
     ['digest', digest ?? ''],

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { Digest } from './manifest.ts';
 import type { ModelName } from './names.ts';
 
@@ -35,21 +35,36 @@ export const manifestsFolder = (root: StoreRoot) => join(root.path, 'manifests')
 export const manifestPath = (root: StoreRoot, { host, namespace, model, tag }: ModelName) =>
   join(manifestsFolder(root), host, namespace, model, tag);
 
-/** What Viaduct wrote into a shared folder: one digest a line, of blobs and of manifests. */
+/** What Viaduct wrote into a shared folder, one a line: a blob as its digest, a manifest as its path and digest. */
 const recordFile = (root: StoreRoot) => join(root.path, '.viaduct-written');
 
-/** Note that we wrote `digest`, so that we may later remove it. */
-export async function recordWritten(root: StoreRoot, digest: Digest): Promise<void> {
+const manifestRecord = (root: StoreRoot, path: string, digest: Digest) => `${relative(root.path, path)} ${digest}`;
+
+async function record(root: StoreRoot, line: string) {
   if (root.owner !== 'shared') return;
   await mkdir(root.path, { recursive: true });
-  await appendFile(recordFile(root), `${digest}\n`);
+  await appendFile(recordFile(root), `${line}\n`);
 }
 
-/** Who may change what: a test for the digest of a blob or of a manifest in `root`. */
-export async function ownership(root: StoreRoot): Promise<(digest: Digest) => boolean> {
-  if (root.owner === 'viaduct') return () => true;
-  if (root.owner === 'ollama') return () => false;
+/** Note that we wrote a blob, so that we may later remove it. */
+export const recordBlob = (root: StoreRoot, digest: Digest) => record(root, digest);
+
+/** Note that we wrote a manifest; one that Ollama writes there later is Ollama's again. */
+export const recordManifest = (root: StoreRoot, path: string, digest: Digest) =>
+  record(root, manifestRecord(root, path, digest));
+
+export type Ownership = { blob(digest: Digest): boolean; manifest(path: string, digest: Digest): boolean };
+
+/** What in `root` is ours to change. */
+export async function ownership(root: StoreRoot): Promise<Ownership> {
+  if (root.owner !== 'shared') {
+    const ours = root.owner === 'viaduct';
+    return { blob: () => ours, manifest: () => ours };
+  }
   const text = await readFile(recordFile(root), 'utf8').catch(() => '');
-  const ours = new Set(text.split('\n'));
-  return (digest) => ours.has(digest);
+  const lines = new Set(text.split('\n'));
+  return {
+    blob: (digest) => lines.has(digest),
+    manifest: (path, digest) => lines.has(manifestRecord(root, path, digest)),
+  };
 }

@@ -17,8 +17,10 @@ import {
   blobsFolder,
   manifestPath,
   manifestsFolder,
+  type Ownership,
   ownership,
-  recordWritten,
+  recordBlob,
+  recordManifest,
   type StoreRoot,
 } from './roots.ts';
 
@@ -109,13 +111,13 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
   async function readEntry(
     from: StoreRoot,
     path: string,
-    owns: (digest: Digest) => boolean,
+    owns: Ownership,
     known: Entry | undefined,
   ): Promise<Entry | undefined> {
     try {
       const found = await stat(path);
       const stamp = stampOf(found);
-      if (known?.stamp === stamp) return { ...known, writable: owns(known.digest) };
+      if (known?.stamp === stamp) return { ...known, writable: owns.manifest(path, known.digest) };
       const name = nameOfPath(from, path);
       const bytes = await readFile(path);
       const manifest = parseManifest(bytes, path);
@@ -131,7 +133,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
         weights: manifest.layers.find(({ mediaType }) => mediaType === mediaTypes.model)?.digest,
         size: blobsOf(manifest).reduce((sum, blob) => sum + blob.size, 0),
         modifiedAt: Math.round(found.mtimeMs),
-        writable: owns(digest),
+        writable: owns.manifest(path, digest),
         root: from,
         path,
         stamp,
@@ -215,7 +217,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
   }
 
   async function mustBeOurs(entry: Entry, action: string) {
-    if (entry.root === root && (await ownership(root))(entry.digest)) return;
+    if (entry.root === root && (await ownership(root)).manifest(entry.path, entry.digest)) return;
     throw new ViaductError(
       'permission_denied',
       `${entry.name} was installed by Ollama, in ${entry.root.path}: Viaduct uses it but does not ${action} it. Use ollama itself for that.`,
@@ -235,14 +237,15 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
           needed.add(digest);
     const owns = await ownership(root);
     for (const digest of candidates)
-      if (!needed.has(digest) && !held.has(digest) && owns(digest)) await rm(blobPath(root, digest), { force: true });
+      if (!needed.has(digest) && !held.has(digest) && owns.blob(digest))
+        await rm(blobPath(root, digest), { force: true });
   }
 
   async function writeBlob(bytes: Buffer) {
     const digest = digestOf(bytes);
     if (!(await hasBlob(digest, bytes.length))) {
       await writeWhole(await newBlobPath(digest), bytes);
-      await recordWritten(root, digest);
+      await recordBlob(root, digest);
     }
     return { digest, size: bytes.length };
   }
@@ -278,7 +281,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
       throw new ViaductError('conflict', `A file of ${displayName(name)} was removed meanwhile. Try again.`);
     // Of names that differ by case only there is one: the one that was there first.
     const path = old?.path ?? manifestPath(root, name);
-    await recordWritten(root, digest);
+    await recordManifest(root, path, digest);
     await writeWhole(path, bytes);
     if (old) await collect(digestsOf(old.manifest));
     await rescan();
@@ -320,7 +323,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
     readManifest: async (name) => readFile((await need(name)).path),
     findBlob,
     newBlobPath,
-    recordBlob: (digest) => recordWritten(root, digest),
+    recordBlob: (digest) => recordBlob(root, digest),
     writeBlob,
     writeManifest,
     async copy(source, destination) {

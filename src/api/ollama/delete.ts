@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseName } from '../../models/names.ts';
+import { displayName, parseName } from '../../models/names.ts';
 import type { Endpoint } from '../define.ts';
 import { bodyOf, modelField, modelOf } from './body.ts';
 
@@ -9,7 +9,10 @@ export const deleteModel: Endpoint = {
   path: '/api/delete',
   access: 'admin',
   async handle(exchange) {
-    await exchange.services.models.remove(parseName(modelOf(bodyOf(exchange, z.object(modelField)))));
+    const { models, scheduler } = exchange.services;
+    const name = parseName(modelOf(bodyOf(exchange, z.object(modelField))));
+    await models.remove(name);
+    scheduler.unload(displayName(name));
     exchange.reply.send();
   },
 };

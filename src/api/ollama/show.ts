@@ -15,7 +15,9 @@ export const show: Endpoint = {
   path: '/api/show',
   async handle(exchange) {
     const body = bodyOf(exchange, schema);
-    const model = await exchange.services.models.resolve(modelOf(body));
+    const { models, scheduler } = exchange.services;
+    const model = await models.resolve(modelOf(body));
+    const loaded = scheduler.loaded().find(({ digest }) => digest === model.digest);
     const verbose = body.verbose ?? false;
     const { licenses, params, messages, capabilities, projector, template, gguf, modifiedAt } = model;
     const system = body.system ?? model.system;
@@ -33,6 +35,8 @@ export const show: Endpoint = {
       capabilities,
       modified_at: new Date(modifiedAt).toISOString(),
       digest: model.digest,
+      // In force where it is loaded; before that what it will be, as far as memory allows.
+      context_length: loaded?.contextLength ?? params['num_ctx'] ?? gguf.contextLength,
     });
   },
 };
