@@ -1,0 +1,231 @@
+/**
+ * What the gateway costs: CPU time of its process per request, beside a bare Node proxy in the same run, so that the ratio holds on any machine.
+ * Run: node bench/gateway.ts [--requests 20000] [--only plain,stream,translated,open] [--check]
+ * `--check` fails when a figure of issue 5 is missed. `VIADUCT_BENCH_PROF=1` writes a CPU profile of the server.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Pool } from 'undici';
+import type { Reading } from './gateway/measured.ts';
+
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '20000' },
+    only: { type: 'string' },
+    check: { type: 'boolean', default: false },
+  },
+});
+const requests = Number(values.requests);
+const connections = 32;
+const wanted = (name: string) => !values.only || values.only.split(',').includes(name);
+
+type Started = { child: ChildProcess; url: string; secret: string };
+
+function start(name: string, args: string[] = []): Promise<Started> {
+  const profile =
+    name === 'server' && process.env['VIADUCT_BENCH_PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/viaduct-prof'] : [];
+  const child = fork(join(import.meta.dirname, 'gateway', `${name}.ts`), args, {
+    execArgv: ['--disable-warning=ExperimentalWarning', '--expose-gc', ...profile],
+    stdio: ['ignore', 'inherit', name === 'server' ? 'ignore' : 'inherit', 'ipc'],
+  });
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${name} ended with ${code}`)));
+    child.once('message', (message) => {
+      const { port, secret = '' } = message as { port: number; secret?: string };
+      resolve({ child, url: `http://127.0.0.1:${port}`, secret });
+    });
+  });
+}
+
+function read({ child }: Started): Promise<Reading> {
+  return new Promise((resolve) => {
+    const onMessage = (message: unknown) => {
+      child.off('message', onMessage);
+      resolve((message as { reading: Reading }).reading);
+    };
+    child.on('message', onMessage);
+    child.send('reading');
+  });
+}
+
+const history = 'Please continue the story where we left it, and mind the style of the beginning. '.repeat(5);
+
+function body(model: string, stream: boolean): string {
+  return JSON.stringify({
+    model,
+    stream,
+    messages: [
+      { role: 'system', content: 'You are a helpful assistant.' },
+      { role: 'user', content: history },
+    ],
+    temperature: 0.7,
+    max_tokens: 200,
+    user: 'bench-user',
+  });
+}
+
+/** `count` requests over `connections`; gives the latencies in milliseconds. */
+async function load(to: Started, count: number, payload: string, connectionCount = connections): Promise<number[]> {
+  const pool = new Pool(to.url, { connections: connectionCount, pipelining: 1 });
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${to.secret}` };
+  const latencies: number[] = [];
+  let left = count;
+  const worker = async () => {
+    while (left-- > 0) {
+      const startedAt = performance.now();
+      const { statusCode, body: reply } = await pool.request({
+        path: '/v1/chat/completions',
+        method: 'POST',
+        headers,
+        body: payload,
+      });
+      if (statusCode !== 200) throw new Error(`${statusCode}: ${await reply.text()}`);
+      for await (const _chunk of reply);
+      latencies.push(performance.now() - startedAt);
+    }
+  };
+  await Promise.all(Array.from({ length: connectionCount }, worker));
+  await pool.close();
+  return latencies.sort((a, b) => a - b);
+}
+
+type Figure = { cpuMs: number; perSecond: number; p99: number; residentMb: number };
+
+async function measure(to: Started, count: number, payload: string): Promise<Figure> {
+  await load(to, Math.min(2000, count), payload);
+  const before = await read(to);
+  const startedAt = performance.now();
+  const latencies = await load(to, count, payload);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const after = await read(to);
+  return {
+    cpuMs: (after.userMs + after.systemMs - before.userMs - before.systemMs) / count,
+    perSecond: count / seconds,
+    p99: latencies[Math.floor(latencies.length * 0.99)] ?? 0,
+    residentMb: after.residentMb,
+  };
+}
+
+const line = (name: string, { cpuMs, perSecond, p99, residentMb }: Figure) =>
+  console.log(
+    `${name.padEnd(34)} ${cpuMs.toFixed(4)} ms CPU  ${perSecond.toFixed(0).padStart(6)} /s  p99 ${p99.toFixed(1).padStart(6)} ms  ${residentMb.toFixed(0)} MB`,
+  );
+
+const missed: string[] = [];
+function expect(name: string, value: number, atMost: number): void {
+  const good = value <= atMost;
+  console.log(`  ${good ? '✓' : '✗'} ${name}: ${value.toFixed(3)} (at most ${atMost})`);
+  if (!good) missed.push(name);
+}
+
+const upstream = await start('upstream');
+const bare = await start('bare', [upstream.url]);
+const server = await start('server', [upstream.url]);
+try {
+  if (wanted('plain')) {
+    const floor = await measure(bare, requests, body('plain', false));
+    line('bare proxy, plain', floor);
+    const ours = await measure(server, requests, body('plain', false));
+    line('viaduct, plain', ours);
+    expect('plain, ms CPU per request', ours.cpuMs, 0.1);
+    expect('plain, times the bare proxy', ours.cpuMs / floor.cpuMs, 2);
+  }
+  if (wanted('stream')) {
+    const count = Math.ceil(requests / 5);
+    const floor = await measure(bare, count, body('plain', true));
+    line('bare proxy, 100-chunk stream', floor);
+    const ours = await measure(server, count, body('plain', true));
+    line('viaduct, 100-chunk stream', ours);
+    expect('stream, ms CPU per stream', ours.cpuMs, 0.45);
+    expect('stream, times the bare proxy', ours.cpuMs / floor.cpuMs, 1.5);
+  }
+  if (wanted('translated')) {
+    const count = Math.ceil(requests / 5);
+    const unary = await measure(server, count, body('translated', false));
+    line('viaduct, translated', unary);
+    const streamed = await measure(server, count, body('translated', true));
+    line('viaduct, translated 100-chunk stream', streamed);
+    expect('translated, ms CPU per request', unary.cpuMs, 1);
+    expect('translated stream, ms CPU per stream', streamed.cpuMs, 1);
+  }
+  if (wanted('pace')) await pace();
+  if (wanted('open')) await openStreams();
+} finally {
+  for (const { child } of [server, bare, upstream]) {
+    child.removeAllListeners('exit');
+    child.disconnect();
+    setTimeout(() => child.kill('SIGKILL'), 3000).unref();
+  }
+}
+if (values.check && missed.length > 0) {
+  console.error(`Missed: ${missed.join(', ')}`);
+  process.exitCode = 1;
+}
+
+/** Added p99 at 200 requests a second: the same pace against the upstream itself and through the gateway. */
+async function pace(): Promise<void> {
+  const run = async (to: Started) => {
+    const pool = new Pool(to.url, { connections: 64, pipelining: 1 });
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${to.secret}` };
+    const payload = body('plain', false);
+    const pending: Promise<number>[] = [];
+    const one = async () => {
+      const startedAt = performance.now();
+      const { body: reply } = await pool.request({
+        path: '/v1/chat/completions',
+        method: 'POST',
+        headers,
+        body: payload,
+      });
+      await reply.text();
+      return performance.now() - startedAt;
+    };
+    await new Promise<void>((resolve) => {
+      const timer = setInterval(() => {
+        pending.push(one());
+        if (pending.length >= 2000) {
+          clearInterval(timer);
+          resolve();
+        }
+      }, 5);
+    });
+    const latencies = (await Promise.all(pending)).sort((a, b) => a - b);
+    await pool.close();
+    return latencies[Math.floor(latencies.length * 0.99)] ?? 0;
+  };
+  const direct = await run(upstream);
+  const through = await run(server);
+  console.log(`200 requests a second: p99 ${direct.toFixed(2)} ms direct, ${through.toFixed(2)} ms through viaduct`);
+  expect('added p99 at 200 requests a second, ms', through - direct, 2);
+}
+
+/** 1,000 open streams, one chunk every 10 ms in each: memory, and how late chunks come. */
+async function openStreams(): Promise<void> {
+  const pool = new Pool(server.url, { connections: 1000, pipelining: 1 });
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${server.secret}` };
+  const payload = body('plain', true).replace('"temperature"', '"seed":10,"temperature"');
+  const late: number[] = [];
+  const one = async () => {
+    const { body: reply } = await pool.request({
+      path: '/v1/chat/completions',
+      method: 'POST',
+      headers,
+      body: payload,
+    });
+    for await (const chunk of reply) {
+      const now = Date.now();
+      for (const [, sent] of String(chunk).matchAll(/"created":(\d{13})/g)) late.push(now - Number(sent));
+    }
+  };
+  const running = Array.from({ length: 1000 }, one);
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  const { residentMb } = await read(server);
+  await Promise.all(running);
+  await pool.close();
+  late.sort((a, b) => a - b);
+  const p99 = late[Math.floor(late.length * 0.99)] ?? 0;
+  console.log(`1,000 open streams: ${residentMb.toFixed(0)} MB, chunks late by ${p99} ms at p99`);
+  expect('memory with 1,000 open streams, MB', residentMb, 250);
+  expect('lateness of chunks at p99, ms', p99, 50);
+}
