@@ -114,6 +114,7 @@ type Entry = {
   /** Bytes booked while it loads. */
   booked: number;
   keepAlive: number;
+  /** Reading of the monotonic clock, milliseconds. */
   lastUsed: number;
   timer?: NodeJS.Timeout;
   expiresAt: number | undefined;
@@ -182,7 +183,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 
   /** Start the clock of an idle runner. */
   const rest = (entry: Entry) => {
-    entry.lastUsed = Date.now();
+    entry.lastUsed = performance.now();
     clearTimeout(entry.timer);
     entry.expiresAt = undefined;
     if (entry.leaving || !isIdle(entry)) return;
@@ -190,7 +191,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (entry.keepAlive > 0) {
       // setTimeout takes 31 bits; more is as good as for ever.
       const delay = entry.keepAlive * 1000;
-      entry.expiresAt = entry.lastUsed + delay;
+      entry.expiresAt = Date.now() + delay;
       if (delay < 2 ** 31) entry.timer = setTimeout(() => void end(entry), delay);
       entry.timer?.unref();
     }
@@ -310,7 +311,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       loading: Promise.resolve(),
       booked: 0,
       keepAlive: keepAliveDefault,
-      lastUsed: Date.now(),
+      lastUsed: performance.now(),
       expiresAt: undefined,
       leaving: false,
       abort: new AbortController(),
