@@ -1,6 +1,9 @@
 /** Pages of lists by the id of the last item seen, as OpenAI's lists have them. */
 import { ViaductError } from '../core/errors.ts';
-import type { StoredItem } from './responses.ts';
+import type { JsonObject } from '../core/json.ts';
+
+/** An item of a response or conversation, as its protocol has it. */
+export type StoredItem = JsonObject & { id: string };
 
 export type PageOptions = { limit: number; order: 'asc' | 'desc'; after: string | undefined };
 export type Page = { items: StoredItem[]; hasMore: boolean };

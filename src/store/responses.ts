@@ -2,7 +2,7 @@
 import { type Kysely, sql } from 'kysely';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import { type Page, type PageOptions, pageOf } from './page.ts';
+import { type Page, type PageOptions, pageOf, type StoredItem } from './page.ts';
 import type { Database } from './schema.ts';
 
 export type ResponseTables = {
@@ -28,7 +28,7 @@ export type ResponseTables = {
 const input = 0;
 const output = 1;
 
-export type StoredItem = JsonObject & { id: string };
+export type { StoredItem };
 
 export type NewResponse = {
   id: string;
