@@ -1,6 +1,7 @@
 /** All front doors on one server. Each renders failures in its own dialect. */
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { ViaductError } from '../core/errors.ts';
+import { isDeeperThan } from '../lib/json-depth.ts';
 import { anthropic } from './anthropic/index.ts';
 import type { Endpoint, FrontDoor, Services } from './define.ts';
 import { credentialsOf } from './http.ts';
@@ -12,6 +13,7 @@ import { operations } from './operations.ts';
 import { providers } from './providers.ts';
 
 const defaultBodyLimit = 32 * 2 ** 20;
+const deepestBody = 256;
 
 export function createApp(
   services: Services,
@@ -22,6 +24,8 @@ export function createApp(
   app.removeAllContentTypeParsers();
   // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama.
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    if (isDeeperThan(body as Buffer, deepestBody))
+      return done(new ViaductError('invalid_request', `The body is nested more than ${deepestBody} levels deep.`));
     try {
       done(null, body.length === 0 ? undefined : JSON.parse(utf8.decode(body as Buffer)));
     } catch (cause) {
