@@ -228,3 +228,11 @@ test('what a provider of the same protocol answers is passed through untouched',
     await upstream.close();
   }
 });
+
+test('a body that is nested without end is refused at once', async () => {
+  const input = `${'{"a":'.repeat(1e6)}1${'}'.repeat(1e6)}`;
+  const body = `{"model":"m","max_tokens":5,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"f","input":${input}}]}]}`;
+  const response = await fetch(`${app.url}/v1/messages`, { method: 'POST', body });
+  assert.equal(response.status, 400);
+  assert.match(await response.text(), /nested/);
+});
