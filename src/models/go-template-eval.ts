@@ -1,15 +1,29 @@
 /** Values, truth, functions and printing of Go templates. */
 import { type Command, GoTemplateError, type Operand, type Pipeline } from './go-template-parse.ts';
 
-export type Scope = { dot: unknown; root: unknown; variables: Map<string, unknown>; parent: Scope | undefined };
+export type Functions = Record<string, (...values: unknown[]) => unknown>;
+export type Scope = {
+  dot: unknown;
+  root: unknown;
+  variables: Map<string, unknown>;
+  parent: Scope | undefined;
+  /** Functions besides the usual ones. */
+  functions: Functions;
+};
 
 const fail = (message: string): never => {
   throw new GoTemplateError(message);
 };
 
-const root = (dot: unknown): Scope => ({ dot, root: dot, variables: new Map(), parent: undefined });
+const root = (dot: unknown, functions: Functions): Scope => ({
+  dot,
+  root: dot,
+  variables: new Map(),
+  parent: undefined,
+  functions,
+});
 
-const child = (scope: Scope): Scope => ({ dot: scope.dot, root: scope.root, variables: new Map(), parent: scope });
+const child = (scope: Scope): Scope => ({ ...scope, variables: new Map(), parent: scope });
 
 function lookup(scope: Scope, name: string): unknown {
   if (name === '$') return scope.root;
@@ -52,8 +66,9 @@ function run(command: Command, scope: Scope, piped: unknown[]): unknown {
     }
     return piped.length ? piped[0] : value;
   }
-  const work = functions[first.name];
-  if (!work || !Object.hasOwn(functions, first.name)) return fail(`There is no function "${first.name}"`);
+  const own = Object.hasOwn(scope.functions, first.name) ? scope.functions[first.name] : undefined;
+  const work = own ?? (Object.hasOwn(functions, first.name) ? functions[first.name] : undefined);
+  if (!work) return fail(`There is no function "${first.name}"`);
   return work(...rest.map((argument) => operand(argument, scope)), ...piped);
 }
 
@@ -177,7 +192,7 @@ function printf(format: unknown, ...values: unknown[]): string {
   );
 }
 
-const functions: Record<string, (...values: unknown[]) => unknown> = {
+const functions: Functions = {
   not: (value: unknown) => !truth(value),
   eq: (first: unknown, ...others: unknown[]) => others.some((other) => same(first, other)),
   ne: (a: unknown, b: unknown) => !same(a, b),

@@ -58,6 +58,11 @@ test('a whole chat template with tools', () => {
   );
 });
 
+test('takes functions from outside', () => {
+  const template = compileGoTemplate('{{ currentDate }}{{ range .L }}{{ currentDate }}{{ end }}');
+  assert.equal(template.render({ L: [1] }, { currentDate: () => 'today' }), 'todaytoday');
+});
+
 test('says which fields it uses', () => {
   const template = compileGoTemplate('{{ range .Messages }}{{ .Content }}{{ end }}');
   assert.ok(template.uses('Messages'));

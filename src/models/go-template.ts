@@ -3,14 +3,14 @@
  * and the functions that Ollama gives them. Pure: what a template needs of the world comes in `data`.
  * Source: https://pkg.go.dev/text/template
  */
-import { evaluator, type Scope } from './go-template-eval.ts';
+import { evaluator, type Functions, type Scope } from './go-template-eval.ts';
 import { type Node, parseTemplate } from './go-template-parse.ts';
 
 export { GoTemplateError } from './go-template-parse.ts';
 
 /** A parsed template. `render` throws GoTemplateError when an expression cannot be evaluated. */
 export type GoTemplate = {
-  render(data: Record<string, unknown>): string;
+  render(data: Record<string, unknown>, functions?: Functions): string;
   /** True when the template reads that field anywhere: `Messages`, `Tools`. */
   uses(field: string): boolean;
 };
@@ -23,7 +23,7 @@ export function compileGoTemplate(source: string): GoTemplate {
   const { nodes, definitions, fields } = parseTemplate(source);
   return {
     uses: (field) => fields.has(field),
-    render(data) {
+    render(data, functions = {}) {
       let steps = 0;
       const out: string[] = [];
       const count = () => {
@@ -61,7 +61,7 @@ export function compileGoTemplate(source: string): GoTemplate {
             const body = definitions.get(node.name);
             if (!body) return evaluator.fail(`There is no template "${node.name}"`);
             const dot = node.pipeline ? evaluator.pipeline(node.pipeline, scope) : undefined;
-            run(body, evaluator.root(dot));
+            run(body, evaluator.root(dot, functions));
             return undefined;
           }
           case 'jump':
@@ -91,7 +91,7 @@ export function compileGoTemplate(source: string): GoTemplate {
         return undefined;
       };
 
-      run(nodes, evaluator.root(data));
+      run(nodes, evaluator.root(data, functions));
       return out.join('');
     },
   };
