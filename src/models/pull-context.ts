@@ -48,7 +48,7 @@ export async function fetchBlob(
       ...wanted,
       partialPath: partialPath(store, key ?? digest ?? ''),
       settings,
-      isDone: async () => digest !== undefined && (await store.findBlob(digest)) !== undefined,
+      isDone: async () => digest !== undefined && (await store.findBlob(digest, wanted.size)) !== undefined,
       async finish(whole) {
         result = { digest: whole.digest, size: whole.size };
         const path = await store.newBlobPath(whole.digest);

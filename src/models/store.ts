@@ -3,13 +3,13 @@
  * A store is a list of such folders: the first is written to, the others (Ollama's own) are read in place.
  * Source: https://github.com/ollama/ollama (server/manifest.go, server/modelpath.go).
  */
-import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { dirname, join, relative } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { ViaductError } from '../core/errors.ts';
 import { diskError } from './disk.ts';
 import { readLayers } from './layers.ts';
-import { blobsOf, type Digest, isDigest, type Manifest, mediaTypes, parseConfig, parseManifest } from './manifest.ts';
+import { blobsOf, type Digest, type Manifest, parseManifest } from './manifest.ts';
 import type { ResolvedModel, StoredModel } from './model.ts';
 import { displayName, type ModelName, nameKey, parseName } from './names.ts';
 import {
@@ -17,14 +17,15 @@ import {
   blobsFolder,
   manifestPath,
   manifestsFolder,
-  type Ownership,
   ownership,
   recordBlob,
   recordManifest,
   type StoreRoot,
 } from './roots.ts';
+import { createStoreIndex, digestOf, type Entry } from './store-index.ts';
 
 export type { ResolvedModel, StoredMessage, StoredModel } from './model.ts';
+export { digestOf } from './store-index.ts';
 
 export type ModelStoreOptions = {
   /** See `storeRoots`. */
@@ -50,8 +51,8 @@ export type ModelStore = {
   peek(name: string): StoredModel | undefined;
   /** Bytes of a model's manifest, just as they were written. Throws model_not_found. */
   readManifest(name: ModelName): Promise<Buffer>;
-  /** Path of a whole blob in any of the folders. */
-  findBlob(digest: Digest): Promise<string | undefined>;
+  /** Path of a blob in any of the folders; with `size`, of one that has so many bytes. */
+  findBlob(digest: Digest, size?: number): Promise<string | undefined>;
   /** Path that a new blob must be renamed to; its folder exists. `recordBlob` makes it ours. */
   newBlobPath(digest: Digest): Promise<string>;
   recordBlob(digest: Digest): Promise<void>;
@@ -72,127 +73,22 @@ export type ModelStore = {
   hold(digests: Digest[]): () => void;
 };
 
-type Entry = StoredModel & { key: string; weights: Digest | undefined; root: StoreRoot; path: string; stamp: string };
-
 /** How old the index behind `peek` may get, ms. */
 const indexAge = 2000;
 
 export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelStore {
   const [root] = roots;
-  let index = new Map<string, Entry>();
-  let indexedAt = 0;
-  let scanning: Promise<void> | undefined;
+  const index = createStoreIndex(roots);
   const resolved = new Map<string, { stamp: string; model: Promise<ResolvedModel> }>();
   const held = new Map<Digest, number>();
 
-  const scan = () => {
-    scanning ??= readIndex().finally(() => {
-      scanning = undefined;
-    });
-    return scanning;
-  };
-
-  async function readIndex() {
-    const known = new Map([...index.values()].map((entry) => [entry.path, entry]));
-    const fresh = new Map<string, Entry>();
-    for (const from of roots) {
-      const owns = await ownership(from);
-      for (const path of await manifestFiles(from)) {
-        const entry = await readEntry(from, path, owns, known.get(path));
-        // The first folder wins: a model of ours hides Ollama's of the same name.
-        if (entry && !fresh.has(entry.key) && (await isWhole(entry.manifest))) fresh.set(entry.key, entry);
-      }
-    }
-    index = fresh;
-    indexedAt = Date.now();
-    for (const path of resolved.keys()) if (![...fresh.values()].some((e) => e.path === path)) resolved.delete(path);
-  }
-
-  async function readEntry(
-    from: StoreRoot,
-    path: string,
-    owns: Ownership,
-    known: Entry | undefined,
-  ): Promise<Entry | undefined> {
-    try {
-      const found = await stat(path);
-      const stamp = stampOf(found);
-      if (known?.stamp === stamp) return { ...known, writable: owns.manifest(path, known.digest) };
-      const name = nameOfPath(from, path);
-      const bytes = await readFile(path);
-      const manifest = parseManifest(bytes, path);
-      const digest = digestOf(bytes);
-      const configPath = await findBlob(manifest.config.digest);
-      if (!name || !configPath) return undefined;
-      return {
-        name: displayName(name),
-        key: nameKey(name),
-        digest,
-        manifest,
-        config: parseConfig(await readFile(configPath), path),
-        weights: manifest.layers.find(({ mediaType }) => mediaType === mediaTypes.model)?.digest,
-        size: blobsOf(manifest).reduce((sum, blob) => sum + blob.size, 0),
-        modifiedAt: Math.round(found.mtimeMs),
-        writable: owns.manifest(path, digest),
-        root: from,
-        path,
-        stamp,
-      };
-    } catch {
-      // Half a manifest, a stranger's file, or one that was just removed: it is no model.
-      return undefined;
-    }
-  }
-
-  const isWhole = async (manifest: Manifest) =>
-    (await Promise.all(blobsOf(manifest).map(({ digest, size }) => hasBlob(digest, size)))).every(Boolean);
-
-  async function findBlob(digest: Digest) {
-    if (!isDigest(digest)) return undefined;
-    for (const from of roots) {
-      const path = blobPath(from, digest);
-      if (await fileSize(path).then((size) => size !== undefined)) return path;
-    }
-    return undefined;
-  }
-
-  async function hasBlob(digest: Digest, size: number) {
-    for (const from of roots) if ((await fileSize(blobPath(from, digest))) === size) return true;
-    return false;
-  }
-
-  /** The entry of that name as the disk has it now: one `stat` when nothing changed. */
-  async function find(name: ModelName): Promise<Entry | undefined> {
-    if (name.digest) {
-      await scan();
-      const { digest, given } = name;
-      const sameModel = nameKey({ ...name, tag: '' });
-      return [...index.values()].find(
-        (entry) =>
-          (entry.digest === digest || entry.weights === digest) &&
-          (given.tag ? entry.key === nameKey(name) : entry.key.startsWith(sameModel)),
-      );
-    }
-    const known = index.get(nameKey(name));
-    if (known && (await isUnchanged(known, name))) return known;
-    await rescan();
-    return index.get(nameKey(name));
-  }
-
-  async function isUnchanged(known: Entry, name: ModelName) {
-    for (const from of roots) {
-      const path = from === known.root ? known.path : manifestPath(from, name);
-      const now = await stat(path).catch(() => undefined);
-      if (from === known.root) return now !== undefined && stampOf(now) === known.stamp;
-      if (now) return false;
-    }
-    return false;
-  }
-
   async function need(name: ModelName): Promise<Entry> {
-    const entry = await find(name);
+    const entry = await index.find(name);
     if (entry) return entry;
-    const installed = [...index.values()].map((other) => other.name).sort();
+    const installed = index
+      .entries()
+      .map((other) => other.name)
+      .sort();
     const asked = displayName(name);
     const other = name.digest && index.get(nameKey(name));
     const exact = name.digest ? `${asked}@${name.digest}` : asked;
@@ -227,14 +123,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
 
   /** Remove our blobs among `candidates` that no manifest needs any more. */
   async function collect(candidates: Digest[]) {
-    const needed = new Set<Digest>();
-    for (const from of roots)
-      for (const path of await manifestFiles(from))
-        for (const { digest } of await readFile(path).then(
-          (bytes) => blobsOf(parseManifest(bytes, path)),
-          () => [],
-        ))
-          needed.add(digest);
+    const needed = await index.neededBlobs();
     const owns = await ownership(root);
     for (const digest of candidates)
       if (!needed.has(digest) && !held.has(digest) && owns.blob(digest))
@@ -243,7 +132,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
 
   async function writeBlob(bytes: Buffer) {
     const digest = digestOf(bytes);
-    if (!(await hasBlob(digest, bytes.length))) {
+    if (!(await index.findBlob(digest, bytes.length))) {
       await writeWhole(await newBlobPath(digest), bytes);
       await recordBlob(root, digest);
     }
@@ -271,49 +160,45 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
 
   async function writeManifest(name: ModelName, bytes: Buffer) {
     const manifest = parseManifest(bytes, displayName(name));
-    const existing = await find(withoutDigest(name));
+    const existing = await index.find(withoutDigest(name));
     // A model of Ollama's folder stays there; ours of the same name hides it.
     const old = existing?.root === root ? existing : undefined;
     const digest = digestOf(bytes);
     if (old?.digest === digest) return old;
     if (old) await mustBeOurs(old, 'change');
-    if (!(await isWhole(manifest)))
+    if (!(await index.isWhole(manifest)))
       throw new ViaductError('conflict', `A file of ${displayName(name)} was removed meanwhile. Try again.`);
     // Of names that differ by case only there is one: the one that was there first.
     const path = old?.path ?? manifestPath(root, name);
     await recordManifest(root, path, digest);
     await writeWhole(path, bytes);
     if (old) await collect(digestsOf(old.manifest));
-    await rescan();
+    await index.rescan();
     return need(withoutDigest(name));
   }
 
-  /** A scan that began before a change does not count. */
-  async function rescan() {
-    await scanning;
-    await scan();
+  async function resolve(text: string) {
+    const entry = await need(parseName(text));
+    checkPinned(entry);
+    const cached = resolved.get(entry.path);
+    if (cached?.stamp === entry.stamp) return cached.model;
+    const model = readLayers(publicPart(entry), index.findBlob);
+    resolved.set(entry.path, { stamp: entry.stamp, model });
+    // A failure is not remembered: the file may be repaired.
+    model.catch(() => resolved.delete(entry.path));
+    return model;
   }
 
   return {
     root,
     async list() {
-      await rescan();
-      return [...index.values()].sort((a, b) => b.modifiedAt - a.modifiedAt || a.name.localeCompare(b.name));
+      await index.rescan();
+      return index.entries().sort((a, b) => b.modifiedAt - a.modifiedAt || a.name.localeCompare(b.name));
     },
-    find,
-    async resolve(text) {
-      const entry = await need(parseName(text));
-      checkPinned(entry);
-      const cached = resolved.get(entry.path);
-      if (cached?.stamp === entry.stamp) return cached.model;
-      const model = readLayers(publicPart(entry), findBlob);
-      resolved.set(entry.path, { stamp: entry.stamp, model });
-      // A failure is not remembered: the file may be repaired.
-      model.catch(() => resolved.delete(entry.path));
-      return model;
-    },
+    find: index.find,
+    resolve,
     peek(text) {
-      if (Date.now() - indexedAt > indexAge) scan().catch(() => {});
+      if (index.age() > indexAge) index.scan().catch(() => {});
       try {
         return index.get(nameKey(parseName(text)));
       } catch {
@@ -321,7 +206,7 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
       }
     },
     readManifest: async (name) => readFile((await need(name)).path),
-    findBlob,
+    findBlob: index.findBlob,
     newBlobPath,
     recordBlob: (digest) => recordBlob(root, digest),
     writeBlob,
@@ -334,9 +219,10 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
       const entry = await need(name);
       await mustBeOurs(entry, 'remove');
       await rm(entry.path, { force: true });
+      resolved.delete(entry.path);
       await removeEmptyFolders(dirname(entry.path), manifestsFolder(root));
       await collect(digestsOf(entry.manifest));
-      await rescan();
+      await index.rescan();
     },
     discard: collect,
     hold(digests) {
@@ -358,28 +244,6 @@ const publicPart = ({ key: _key, weights: _weights, root: _root, path: _path, st
   stored;
 
 const digestsOf = (manifest: Manifest) => blobsOf(manifest).map(({ digest }) => digest);
-
-const stampOf = ({ mtimeMs, size }: { mtimeMs: number; size: number }) => `${mtimeMs}-${size}`;
-
-/** `sha256:…` of some bytes. */
-export const digestOf = (bytes: Buffer | string): Digest =>
-  `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-
-const fileSize = (path: string) =>
-  stat(path).then(
-    (found) => (found.isFile() ? found.size : undefined),
-    () => undefined,
-  );
-
-async function manifestFiles(root: StoreRoot): Promise<string[]> {
-  const entries = await readdir(manifestsFolder(root), { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
-}
-
-function nameOfPath(root: StoreRoot, path: string): ModelName | undefined {
-  const [host, namespace, model, tag, ...more] = relative(manifestsFolder(root), path).split(/[\\/]/);
-  return more.length === 0 && tag ? parseName(`${host}/${namespace}/${model}:${tag}`) : undefined;
-}
 
 async function removeEmptyFolders(folder: string, upTo: string) {
   for (let at = folder; at !== upTo && at.startsWith(upTo); at = dirname(at))

@@ -32,14 +32,14 @@ export const pullFromRegistry: PullSource = async (name, context) => {
 async function needFreeSpaceFor(blobs: Layer[], { store }: PullContext) {
   let missing = 0;
   for (const { digest, size } of blobs)
-    if (!(await store.findBlob(digest))) missing += size - (await partialCompleted(partialPath(store, digest)));
+    if (!(await store.findBlob(digest, size))) missing += size - (await partialCompleted(partialPath(store, digest)));
   if (missing === 0) return;
   await store.newBlobPath(blobs[0]?.digest ?? '');
   await needFreeSpace(blobsFolder(store.root), missing);
 }
 
 async function pullBlob(registry: RegistryClient, { digest, size }: Layer, context: PullContext) {
-  if (await context.store.findBlob(digest)) {
+  if (await context.store.findBlob(digest, size)) {
     context.report({ status: `pulling ${shortDigest(digest)}`, digest, total: size, completed: size });
     return;
   }
