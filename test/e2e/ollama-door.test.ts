@@ -5,8 +5,9 @@ import { Ollama } from 'ollama';
 import type { ChatEvent, ChatRequest } from '../../src/core/chat.ts';
 import { ViaductError } from '../../src/core/errors.ts';
 import type { EmbedRequest } from '../../src/core/provider.ts';
+import type { ModelStore } from '../../src/models/store.ts';
 import { contract } from '../support/contract.ts';
-import { say, startScriptedApp } from '../support/scripted-app.ts';
+import { type Script, say, startScriptedApp } from '../support/scripted-app.ts';
 
 type Events = AsyncIterable<readonly ChatEvent[]>;
 let app: Awaited<ReturnType<typeof startScriptedApp>>;
@@ -16,7 +17,7 @@ let lastRequest: ChatRequest;
 let lastEmbed: EmbedRequest;
 
 before(async () => {
-  app = await startScriptedApp({
+  const script: Script = {
     async *chat(request, { report }) {
       lastRequest = request;
       report.loadMs = 12;
@@ -28,7 +29,14 @@ before(async () => {
       const vectors = request.input.map(() => Float32Array.from([0.6, 0.8]));
       return { model: 'm', vectors, usage: { input: 4, output: 0 } };
     },
-  });
+  };
+  const models = {
+    async resolve(name: string) {
+      if (name !== 'plain') throw new ViaductError('model_not_found', name);
+      return { capabilities: ['completion'] };
+    },
+  };
+  app = await startScriptedApp(script, { models: models as unknown as ModelStore });
   client = new Ollama({ host: app.url, fetch: checkedFetch });
 });
 after(() => app.close());
@@ -217,4 +225,10 @@ test('a failure after the beginning is a line of its own', async () => {
 test('there is a sign of life for tools that ask for one', async () => {
   assert.equal(await (await fetch(app.url)).text(), 'Ollama is running');
   assert.equal((await fetch(app.url, { method: 'HEAD' })).status, 200);
+});
+
+test('a local model that cannot think says so', async () => {
+  await assert.rejects(client.chat({ model: 'plain', messages: hi, think: true }), /"plain" does not support thinking/);
+  await assert.rejects(client.generate({ model: 'plain', prompt: 'x', think: 'high' }), /does not support thinking/);
+  assert.ok(await client.chat({ model: 'plain', messages: hi, think: false }));
 });

@@ -9,6 +9,7 @@ import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
 import { headOf, streamOf } from './call.ts';
+import { checkThink } from './think.ts';
 
 /** POST /api/chat — https://docs.ollama.com/api/chat */
 export const chat: Endpoint = {
@@ -26,6 +27,7 @@ export const chat: Endpoint = {
       const call = { ...head, stream: false, decode: () => request };
       return sendChat(exchange, call, () => encodeChatLoad(model, now(), request.local?.keepAlive === 0));
     }
+    await checkThink(exchange.services, body);
     const call = { ...head, body, decode: () => decodeRequest(body) };
     const context = { model, now, startedAt: now() };
     if (call.stream) return streamChat(exchange, call, streamOf(createChatEncoder, context));

@@ -9,6 +9,7 @@ import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
 import { headOf, streamOf } from './call.ts';
+import { checkThink } from './think.ts';
 
 /** POST /api/generate — https://docs.ollama.com/api/generate */
 export const generate: Endpoint = {
@@ -27,6 +28,7 @@ export const generate: Endpoint = {
       return sendChat(exchange, { ...call, stream: false }, () =>
         encodeGenerateLoad(model, now(), request.local?.keepAlive === 0),
       );
+    await checkThink(exchange.services, body);
     const context = { model, now, startedAt: now(), ...(!request.local?.raw && { history: request.messages }) };
     if (call.stream) return streamChat(exchange, call, streamOf(createGenerateEncoder, context));
     return sendChat(exchange, call, (result, { report }) =>
