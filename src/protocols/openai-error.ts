@@ -5,6 +5,7 @@
  */
 import { type ErrorCode, ViaductError } from '../core/errors.ts';
 import type { Json, JsonObject } from '../core/json.ts';
+import { isObject } from './read.ts';
 
 /** Error → body of a failed reply. */
 export function encodeError(error: ViaductError): JsonObject {
@@ -232,9 +233,6 @@ function httpStatus(value: Json | undefined): number | undefined {
   const status = Number(value);
   return status >= 400 && status < 600 ? status : undefined;
 }
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function parseJson(text: string): Json {
   try {

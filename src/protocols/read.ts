@@ -1,6 +1,9 @@
 /** Reading what a provider sent, which may be anything: a value of the wrong type counts as absent. */
 import type { Json, JsonObject } from '../core/json.ts';
 
+export const isObject = (value: unknown): value is JsonObject =>
+  value !== null && typeof value === 'object' && !Array.isArray(value);
+
 export const object = (value: Json | undefined): JsonObject =>
   value !== null && typeof value === 'object' && !Array.isArray(value) ? value : {};
 

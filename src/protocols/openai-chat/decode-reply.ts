@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
 import { decodeErrorBody } from '../openai-error.ts';
+import { isObject } from '../read.ts';
 
 export type StreamDecoder = {
   push(message: SseMessage): ChatEvent[];
@@ -298,8 +299,6 @@ function parse(data: string): JsonObject {
   }
 }
 
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 const objectOf = (value: unknown) => (isObject(value) ? value : undefined);
 const textOf = (value: unknown) => (typeof value === 'string' ? value : '');
 const numberOf = (value: unknown) => (typeof value === 'number' ? value : undefined);

@@ -4,6 +4,7 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import type { RelayScanner } from '../../core/provider.ts';
 import type { Usage } from '../../core/usage.ts';
 import { decodeErrorBody } from '../openai-error.ts';
+import { isObject } from '../read.ts';
 import { decodeUsage } from './decode-reply.ts';
 
 /**
@@ -167,5 +168,3 @@ function hasContent(message: Json | undefined): boolean {
 
 const isText = (value: unknown) => typeof value === 'string' && value !== '';
 const isFilled = (value: unknown) => Array.isArray(value) && value.length > 0;
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
