@@ -45,6 +45,8 @@ export type ChatCall = {
   stream: boolean;
   /** The parsed body, for relaying. Absent where a relay makes no sense (stored responses). */
   body?: JsonObject;
+  /** Headers that belong to the body's protocol, in lower case, for relaying: `anthropic-beta`. */
+  headers?: Record<string, string>;
   /** Body → neutral request; called at most once. Throws invalid_request. */
   decode(): ChatRequest;
 };
@@ -187,6 +189,8 @@ export type Caller = {
   rerank(request: RerankRequest): Promise<Answer<RerankResult>>;
   image(request: ImageRequest): Promise<Answer<JsonObject>>;
   models(): Promise<ModelEntry[]>;
+  /** One name, resolved as a call would. Throws model_not_found, with what would make the name work. */
+  model(name: string): Promise<ModelEntry>;
   /** A provider's own API, any path: see Provider.native. */
   native(provider: string, request: NativeRequest): Promise<Served & { reply: NativeReply }>;
   nativeSocket(provider: string, request: NativeRequest): Promise<Served & { connection: NativeSocket }>;

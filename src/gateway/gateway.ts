@@ -266,6 +266,13 @@ function createCaller(parts: CallerParts): Caller {
       ),
 
     models: () => listModels(providers, models, identity, signal),
+    async model(name) {
+      const [target] = (await resolve(name)).targets;
+      const listed = await listModels(providers, models, identity, signal);
+      const entry = listed.find(({ id }) => id === name);
+      if (entry || !target) return entry ?? { id: name, provider: '' };
+      return { ...target.provider.describe?.(target.model), id: name, provider: target.provider.name };
+    },
 
     async native(name, request: NativeRequest) {
       const { result, ...served } = await askNative(

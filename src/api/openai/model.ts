@@ -1,4 +1,3 @@
-import { ViaductError } from '../../core/errors.ts';
 import type { Endpoint } from '../define.ts';
 import { encodeModel } from './models.ts';
 
@@ -8,14 +7,6 @@ export const model: Endpoint = {
   path: '/v1/models/*',
   async handle({ request, reply, caller }) {
     const { '*': name } = request.params as { '*': string };
-    const entries = await caller.models();
-    const entry = entries.find(({ id }) => id === name) ?? entries.find(({ id }) => id === `${name}:latest`);
-    if (!entry)
-      throw new ViaductError(
-        'model_not_found',
-        `There is no model '${name}'. There are: ${entries.map(({ id }) => id).join(', ') || 'none'}.`,
-        { param: 'model' },
-      );
-    return reply.send(encodeModel(entry));
+    return reply.send(encodeModel(await caller.model(name)));
   },
 };
