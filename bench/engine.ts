@@ -1,0 +1,157 @@
+/**
+ * What Viaduct costs on top of the engine: the same engine process is asked directly and through Viaduct, in turns.
+ * Run: node bench/engine.ts [--requests 10000] [--rounds 9]
+ */
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Agent, request } from 'undici';
+import { testEngine, testModel } from '../test/support/engine.ts';
+import { freePort } from '../test/support/postgres.ts';
+import { startTestServer } from '../test/support/server.ts';
+
+const { values } = parseArgs({
+  options: {
+    requests: { type: 'string', default: '10000' },
+    rounds: { type: 'string', default: '9' },
+    model: { type: 'string', default: 'smollm2:135m' },
+  },
+});
+const rounds = Number(values.rounds);
+const { model } = values;
+const main = join(import.meta.dirname, '../src/main.ts');
+const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+
+type Target = { url: string; key: string };
+type Run = { tokens: number; seconds: number; firstTokenMs: number };
+
+/** One streamed chat: tokens that came, time until the first and until the end. */
+async function chat({ url, key }: Target, prompt: string, maxTokens: number): Promise<Run> {
+  const started = performance.now();
+  const { statusCode, body } = await request(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    dispatcher: agent,
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      model,
+      messages: [{ role: 'user', content: prompt }],
+      stream: true,
+      stream_options: { include_usage: true },
+      temperature: 0,
+      max_tokens: maxTokens,
+    }),
+  });
+  let text = '';
+  let firstTokenMs = 0;
+  for await (const chunk of body) {
+    text += chunk;
+    if (firstTokenMs === 0 && /"content":"[^"]/.test(text)) firstTokenMs = performance.now() - started;
+  }
+  const tokens = Number(/"completion_tokens":(\d+)/.exec(text)?.[1]);
+  if (statusCode !== 200 || !tokens) throw new Error(`status ${statusCode}: ${text.slice(0, 500)}`);
+  return { tokens, seconds: (performance.now() - started) / 1000, firstTokenMs };
+}
+
+const prompts = ['Tell me about rivers.', 'Why is the sky blue?', 'What is a prime?', 'Describe a cat.'];
+
+/** Tokens per second of `parallel` chats at a time. */
+async function speed(target: Target, parallel: number): Promise<number> {
+  const started = performance.now();
+  const runs = await Promise.all(
+    Array.from({ length: parallel }, (_, index) => chat(target, prompts[index % prompts.length] ?? '', 64)),
+  );
+  const tokens = runs.reduce((sum, run) => sum + run.tokens, 0);
+  return tokens / ((performance.now() - started) / 1000);
+}
+
+const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
+
+/** Both targets in turns, so that what else the machine does meets both alike. */
+async function compare(direct: Target, viaduct: Target, measure: (target: Target) => Promise<number>) {
+  const figures = { direct: [] as number[], viaduct: [] as number[] };
+  await measure(direct);
+  await measure(viaduct);
+  for (let round = 0; round < rounds; round++) {
+    const order = round % 2 ? (['viaduct', 'direct'] as const) : (['direct', 'viaduct'] as const);
+    for (const name of order) figures[name].push(await measure(name === 'direct' ? direct : viaduct));
+  }
+  return { direct: median(figures.direct), viaduct: median(figures.viaduct) };
+}
+
+/** Milliseconds from the start of `serve` to the first 200 on /healthz. */
+async function startTime(home: string): Promise<number> {
+  const port = await freePort();
+  const started = performance.now();
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'serve'], {
+    env: { ...process.env, VIADUCT_HOME: home, VIADUCT_HOST: `127.0.0.1:${port}` },
+    stdio: 'ignore',
+  });
+  for (;;) {
+    const reply = await request(`http://127.0.0.1:${port}/healthz`).catch(() => undefined);
+    await reply?.body.dump();
+    if (reply?.statusCode === 200) break;
+    await sleep(5);
+  }
+  const took = performance.now() - started;
+  child.kill();
+  await new Promise((resolve) => child.on('exit', resolve));
+  return took;
+}
+
+const residentMb = (pid: number) =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+const folder = mkdtempSync(join(tmpdir(), 'viaduct-bench-'));
+const engine = await testEngine();
+await testModel(model);
+// An engine whose port and key we learn, so that the very process that Viaduct uses can be asked directly.
+const port = await freePort();
+const wrapper = join(folder, 'llama-server');
+const environment = Object.entries(engine.env ?? {}).map(([name, value]) => `export ${name}='${value}'`);
+writeFileSync(
+  wrapper,
+  [
+    '#!/bin/sh',
+    ...environment,
+    `echo "$LLAMA_API_KEY" > '${folder}/key'`,
+    `exec ${engine.command.join(' ')} "$@" --port ${port}`,
+  ].join('\n'),
+);
+chmodSync(wrapper, 0o755);
+
+const server = await startTestServer({ models: [model], env: { VIADUCT_ENGINE: wrapper } });
+try {
+  const viaduct = { url: server.url, key: 'ollama' };
+  await chat(viaduct, 'Hello', 1);
+  const direct = { url: `http://127.0.0.1:${port}`, key: readFileSync(join(folder, 'key'), 'utf8').trim() };
+  for (const parallel of [1, 8]) {
+    const both = await compare(direct, viaduct, (target) => speed(target, parallel));
+    console.log(
+      `${parallel} at a time: ${both.direct.toFixed(1)} tokens/s directly, ${both.viaduct.toFixed(1)} through Viaduct, ratio ${(both.viaduct / both.direct).toFixed(3)} (wanted ≥ 0.97)`,
+    );
+  }
+  const first = await compare(direct, viaduct, async (target) => {
+    const times = [];
+    for (let n = 0; n < 10; n++) times.push((await chat(target, 'Hello', 1)).firstTokenMs);
+    return median(times);
+  });
+  console.log(
+    `first token: ${first.direct.toFixed(1)} ms directly, ${first.viaduct.toFixed(1)} ms through Viaduct, added ${(first.viaduct - first.direct).toFixed(1)} ms (wanted ≤ 3)`,
+  );
+  const requests = Number(values.requests);
+  for (let done = 0; done < requests; done += 4)
+    await Promise.all(Array.from({ length: Math.min(4, requests - done) }, () => chat(viaduct, 'Hello', 1)));
+  console.log(
+    `resident after ${requests} requests: ${residentMb(server.process.pid ?? 0).toFixed(0)} MB (wanted ≤ 160)`,
+  );
+} finally {
+  await server.close();
+}
+const starts = [];
+for (let n = 0; n < 5; n++) starts.push(await startTime(folder));
+console.log(`serve to first 200 on /healthz: ${median(starts).toFixed(0)} ms (wanted ≤ 500)`);
+rmSync(folder, { recursive: true, force: true });
+await agent.close();
