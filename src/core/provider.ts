@@ -30,6 +30,8 @@ export type RelayRequest = {
   /** The parsed body with `model` already set to the target's own name. */
   body: JsonObject;
   stream: boolean;
+  /** Headers of the client's that belong to the protocol, in lower case: `anthropic-beta`. */
+  headers?: Record<string, string>;
 };
 
 /** The upstream's answer, status 2xx: headers worth keeping, and the body untouched. */

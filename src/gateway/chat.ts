@@ -39,7 +39,8 @@ export async function openChat(
   const mustStream = settings.timeout.first_token !== undefined && !call.stream;
   if (call.body && provider.relay && provider.relays(call.protocol, target.model) && !(mustStream && provider.chat)) {
     const body = relayedBody(call.body, provider.kind, model);
-    const reply = await provider.relay({ protocol: call.protocol, body, stream: call.stream }, context);
+    const { protocol, stream, headers } = call;
+    const reply = await provider.relay({ protocol, body, stream, ...(headers && { headers }) }, context);
     if ('events' in reply) return watch(reply.events);
     const relay = await watchRelay(reply, attempt, isLast, (scanner, bytes) =>
       measureRelay(scanner, needs, bytes, call.stream),

@@ -62,13 +62,21 @@ export function createHttpProvider(
     dialects.flatMap((dialect) => (dialect.createRelayScanner ? [[dialect.protocol, dialect]] : [])),
   );
 
-  const post = (dialect: Dialect, model: string, stream: boolean, body: JsonObject, signal: AbortSignal) =>
+  const post = (
+    dialect: Dialect,
+    model: string,
+    stream: boolean,
+    body: JsonObject,
+    signal: AbortSignal,
+    headers?: Record<string, string>,
+  ) =>
     call.json(
       'POST',
       typeof dialect.path === 'string' ? dialect.path : dialect.path(model, stream),
       JSON.stringify(adapt ? adapt(body, dialect) : body),
       signal,
       dialect,
+      headers,
     );
 
   const parsed = async (reply: HttpReply) => parseObject(name, await wholeBody(name, reply.body));
@@ -81,11 +89,11 @@ export function createHttpProvider(
       const reply = await post(main, request.model, request.stream, main.encodeRequest(request), signal);
       for await (const batch of decodeReply(name, main, reply)) yield named(batch, requestId, request.model);
     },
-    async relay({ protocol, body, stream }: RelayRequest, { signal }: CallContext) {
+    async relay({ protocol, body, stream, headers }: RelayRequest, { signal }: CallContext) {
       const dialect = byProtocol.get(protocol);
       if (!dialect?.createRelayScanner) throw new ViaductError('internal_error', `${name} does not relay ${protocol}.`);
       const prepared = dialect.forRelay?.(body, stream) ?? { body };
-      const reply = await post(dialect, String(body['model']), stream, prepared.body, signal);
+      const reply = await post(dialect, String(body['model']), stream, prepared.body, signal, headers);
       const form = formOf(reply.headers);
       if (form === 'page') throw notTheProtocol(name, reply.body);
       if (form !== (stream ? 'stream' : 'json') && form !== 'unknown')
@@ -155,12 +163,20 @@ function createCaller({
 
   return {
     /** Throws unless the status is 2xx. */
-    async json(method: string, path: string, body: string | undefined, signal: AbortSignal, dialect: Dialect) {
+    async json(
+      method: string,
+      path: string,
+      body: string | undefined,
+      signal: AbortSignal,
+      dialect: Dialect,
+      own?: Record<string, string>,
+    ) {
       for (;;) {
         const key = ring.take();
         const headers = {
           ...(body !== undefined && { 'content-type': 'application/json' }),
           ...fixed,
+          ...(own && withOwn(fixed, own)),
           ...authorized(key),
         };
         const request = { method, path: locate(path), headers, signal, ...(body !== undefined && { body }) };
@@ -192,6 +208,12 @@ function createCaller({
     dialect: dialects[0],
   };
 }
+
+/** Headers of one request beside those of all: both values where they meet, as lists are written. Source: RFC 9110, 5.3 */
+const withOwn = (fixed: Record<string, string> | undefined, own: Record<string, string>) =>
+  Object.fromEntries(
+    Object.entries(own).map(([name, value]) => [name, fixed?.[name] ? `${fixed[name]},${value}` : value]),
+  );
 
 /** Milliseconds for which the key that met `error` is of no use: refused, or over its limit while others may not be. */
 function restAfter(error: ViaductError, keys: number): number {

@@ -219,11 +219,17 @@ test('what a provider of the same protocol answers is passed through untouched',
       tools: [{ type: 'web_search_20250305', name: 'web_search' }],
       new_field: { a: 1 },
     };
-    const response = await fetch(`${upstream.url}/v1/messages`, { method: 'POST', body: JSON.stringify(body) });
+    const headers = { 'anthropic-beta': 'files-api-2025-04-14' };
+    const response = await fetch(`${upstream.url}/v1/messages`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      headers,
+    });
     assert.equal(await response.text(), events.join(''));
     assert.equal(response.headers.get('content-type'), 'text/event-stream');
     assert.deepEqual(relayed?.body['new_field'], { a: 1 });
     assert.deepEqual(relayed?.body['tools'], body.tools);
+    assert.deepEqual(relayed?.headers, headers);
   } finally {
     await upstream.close();
   }

@@ -10,12 +10,14 @@ export function callOf({ request }: Exchange, options: { counting: boolean }): C
   const { model, stream = false } = body;
   if (typeof model !== 'string' || model === '')
     throw invalid('model', model === undefined ? 'this field is required' : 'must be a string that is not empty');
+  const beta = request.headers['anthropic-beta'];
   if (typeof stream !== 'boolean') throw invalid('stream', 'must be true or false');
   return {
     protocol: 'anthropic-messages',
     model,
     stream,
     body,
+    ...(typeof beta === 'string' && { headers: { 'anthropic-beta': beta } }),
     decode: () => refuseHostedTools(decodeRequest(body, options)),
   };
 }
