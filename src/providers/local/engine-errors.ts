@@ -19,11 +19,11 @@ export async function succeeded(reply: RunnerReply): Promise<RunnerReply> {
 }
 
 /** OpenAI's wording, which client libraries look for. */
-export function contextExceeded(limit: number, tokens: number): ViaductError {
+export function contextExceeded(limit: number, tokens: number, param = 'messages'): ViaductError {
   return new ViaductError(
     'context_length_exceeded',
     `This model's maximum context length is ${limit} tokens. However, your messages resulted in ${tokens} tokens. Please reduce the length of the messages, or raise num_ctx if the model was trained for more.`,
-    { param: 'messages' },
+    { param },
   );
 }
 

@@ -20,7 +20,8 @@ export type EngineEnd = {
 };
 
 export type EngineDelta =
-  | { kind: 'text'; text: string; logprobs?: TokenLogprob[] }
+  /** `tokens` is the number generated so far, where the engine says it. */
+  | { kind: 'text'; text: string; tokens?: number; logprobs?: TokenLogprob[] }
   | { kind: 'reasoning'; text: string }
   /** A call that the engine itself has parsed: a fragment of it. */
   | { kind: 'call'; index: number; name?: string; json: string }
@@ -53,7 +54,7 @@ function completionChunk(event: Shape, batch: EngineDelta[], topLogprobs: number
   const text = event['content'];
   if (typeof text === 'string' && text !== '') {
     const logprobs = readLogprobs(event['completion_probabilities'], topLogprobs);
-    batch.push({ kind: 'text', text, ...(logprobs && { logprobs }) });
+    batch.push({ kind: 'text', text, tokens: Number(event['tokens_predicted']), ...(logprobs && { logprobs }) });
   }
   if (event['stop'] !== true) return;
   const reason = event['stop_type'] === 'limit' ? 'length' : 'stop';

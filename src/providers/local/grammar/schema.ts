@@ -49,7 +49,8 @@ const inexpressible = [
   '$recursiveRef',
 ];
 const maxDepth = 64;
-const maxGrammar = 1_000_000;
+const maxGrammar = 400_000;
+const tooLarge = 'The schema is too large to be enforced; make it smaller';
 const maxSchemaNodes = 20_000;
 /** A reference that comes back to itself more often has no end: budgets are halved on the way. */
 const longestCycle = 48;
@@ -69,7 +70,9 @@ export function schemaGrammar(rules: Rules = createRules()): SchemaGrammar {
   return {
     document(schema, budget, exact, path) {
       checkSize(schema, path);
-      return createVisitor(rules, schema, exact).visit(schema, Math.max(budget, 64), path, []);
+      const expression = createVisitor(rules, schema, exact).visit(schema, Math.max(budget, 64), path, []);
+      if (rules.size() > maxGrammar) throw new SchemaError(path, tooLarge);
+      return expression;
     },
   };
 }
@@ -80,7 +83,7 @@ export function anyObjectGrammar(rules: Rules, budget: number): string {
 }
 
 /** Counts without recursion, so that a schema nested thousands deep ends in an error and not in a full stack. */
-function checkSize(schema: Json, path: string) {
+export function checkSize(schema: Json, path: string) {
   const stack: [Json, number][] = [[schema, 0]];
   let nodes = 0;
   for (let next = stack.pop(); next; next = stack.pop()) {
@@ -114,7 +117,7 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
   function visit(schema: Json, budget: number, path: string, stack: Stack): string {
     if (schema === true) return any(budget, allTypes);
     if (!isObject(schema)) return fail(path, 'A schema must be an object; "false" and other values admit nothing');
-    if (rules.size() > maxGrammar) return fail(path, 'The schema is too large to be enforced; make it smaller');
+    if (rules.size() > maxGrammar) return fail(path, tooLarge);
 
     if (typeof schema['$ref'] === 'string') return reference(schema, schema['$ref'], budget, path, stack);
     const flat = flatten(schema, path, stack);

@@ -1,0 +1,179 @@
+/** What the engine says, turned into events: thoughts split off, calls found and checked, tokens counted. */
+import { randomUUID } from 'node:crypto';
+import type { ChatEvent, TokenLogprob } from '../../core/chat.ts';
+import { createCallReader } from './call-reader.ts';
+import type { EngineDelta, EngineEnd } from './engine-stream.ts';
+import { createThinkSplitter } from './think-splitter.ts';
+import type { CheckedCall, ToolChecker } from './tool-check.ts';
+import { createToolFinder } from './tool-finder.ts';
+import type { FoundCall } from './tool-syntax.ts';
+
+export type AnswerOptions = {
+  /** `text`: as it is. `find`: text in which calls may stand. `calls`: nothing but calls that a grammar forces. */
+  mode: 'text' | 'find' | 'calls';
+  /** Names of the tools that may be called. */
+  callable: readonly string[];
+  checker: ToolChecker | undefined;
+  /** Forced calls need no check: the grammar is the schema. */
+  exact: boolean;
+  /** More than one call is welcome. */
+  many: boolean;
+  /** A thought that the prompt has opened. */
+  opened: string | undefined;
+  /** Told of every call that was judged. */
+  judged: (state: CheckedCall['state']) => void;
+};
+
+export type Answer = {
+  push(delta: EngineDelta): ChatEvent[];
+  /** What was held back; call once, after the last delta. */
+  finish(): ChatEvent[];
+  /** Nothing that would follow is wanted. */
+  readonly complete: boolean;
+  /** Calls that were given out. */
+  readonly calls: number;
+  readonly rejected: Extract<CheckedCall, { state: 'rejected' }> | undefined;
+  readonly counts: { prompt: number; cached: number; output: number; reasoning: number };
+  readonly end: EngineEnd | undefined;
+};
+
+export function createAnswer(options: AnswerOptions): Answer {
+  const { mode, checker, exact, many } = options;
+  const splitter = createThinkSplitter(options.opened);
+  const finder = mode === 'find' ? createToolFinder(options.callable) : undefined;
+  const reader = mode === 'calls' ? createCallReader() : undefined;
+  const counts = { prompt: 0, cached: 0, output: 0, reasoning: 0 };
+  const given = new Set<string>();
+  const native = new Map<number, { name: string; json: string }>();
+  let calls = 0;
+  let complete = false;
+  let rejected: Answer['rejected'];
+  let end: EngineEnd | undefined;
+  let logprobs: TokenLogprob[] = [];
+  let current: { name: string; json: string } | undefined;
+
+  const call = (name: string, json: string): ChatEvent[] => {
+    const index = calls++;
+    return [
+      { type: 'tool-call', index, id: `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`, name },
+      ...(json ? [{ type: 'tool-input' as const, index, json }] : []),
+    ];
+  };
+
+  const judge = ({ name, input }: FoundCall): ChatEvent[] => {
+    if (!checker || complete) return [];
+    const checked = checker.check(name, input);
+    options.judged(checked.state);
+    if (checked.state === 'rejected') {
+      rejected ??= checked;
+      return [];
+    }
+    // Small models say the same call again and again.
+    const key = `${checked.name} ${checked.arguments}`;
+    if (given.has(key)) return [];
+    given.add(key);
+    if (!many) complete = true;
+    return call(checked.name, checked.arguments);
+  };
+
+  const text = (said: string): ChatEvent[] => {
+    const event: ChatEvent = { type: 'text', text: said, ...(logprobs.length > 0 && { logprobs }) };
+    logprobs = [];
+    return [event];
+  };
+
+  const found = (items: ReturnType<NonNullable<typeof finder>['push']>): ChatEvent[] =>
+    items.flatMap((item) => {
+      if (complete) return [];
+      if (item.kind === 'calls') return item.calls.flatMap(judge);
+      if (item.kind === 'text') {
+        if (calls === 0) return text(item.text);
+        // What follows a call is the model making up the result.
+        complete = true;
+        return [];
+      }
+      options.judged('rejected');
+      rejected ??= { state: 'rejected', name: undefined, reason: 'it is not whole or not JSON' };
+      return [];
+    });
+
+  const forced = (said: string): ChatEvent[] =>
+    (reader?.push(said) ?? []).flatMap((fragment): ChatEvent[] => {
+      if (fragment.kind === 'start') {
+        current = { name: fragment.name, json: '' };
+        return exact ? call(fragment.name, '') : [];
+      }
+      if (fragment.kind === 'input') {
+        if (current) current.json += fragment.json;
+        return exact ? [{ type: 'tool-input', index: calls - 1, json: fragment.json }] : [];
+      }
+      const whole = current;
+      current = undefined;
+      if (!exact) return whole ? judge({ name: whole.name, input: whole.json }) : [];
+      options.judged('valid');
+      return [];
+    });
+
+  const say = (said: string): ChatEvent[] => {
+    if (reader) return forced(said);
+    if (finder) return found(finder.push(said));
+    return text(said);
+  };
+
+  const split = (pieces: ReturnType<typeof splitter.push>): ChatEvent[] =>
+    pieces.flatMap((piece): ChatEvent[] => {
+      if (piece.kind === 'text') return say(piece.text);
+      counts.reasoning++;
+      logprobs = [];
+      return [{ type: 'reasoning', text: piece.text }];
+    });
+
+  return {
+    push(delta) {
+      switch (delta.kind) {
+        case 'text':
+          counts.output = delta.tokens ?? counts.output + 1;
+          if (delta.logprobs) logprobs.push(...delta.logprobs);
+          return split(splitter.push(delta.text));
+        case 'reasoning':
+          counts.output++;
+          counts.reasoning++;
+          return [{ type: 'reasoning', text: delta.text }];
+        case 'call': {
+          const known = native.get(delta.index) ?? { name: '', json: '' };
+          native.set(delta.index, { name: known.name || (delta.name ?? ''), json: known.json + delta.json });
+          counts.output++;
+          return [];
+        }
+        case 'prompt':
+          counts.prompt = delta.tokens;
+          counts.cached = delta.cached;
+          return [];
+        case 'end':
+          end = delta.end;
+          return [];
+      }
+    },
+    finish() {
+      const events = split(splitter.end());
+      if (finder) events.push(...found(finder.end()));
+      for (const { name, json } of native.values()) events.push(...judge({ name, input: json }));
+      if (logprobs.length > 0) events.push(...text(''));
+      if (current && !exact) rejected ??= { state: 'rejected', name: current.name, reason: 'it is not whole' };
+      return events;
+    },
+    get complete() {
+      return complete;
+    },
+    get calls() {
+      return calls;
+    },
+    get rejected() {
+      return rejected;
+    },
+    get end() {
+      return end;
+    },
+    counts,
+  };
+}

@@ -1,0 +1,280 @@
+/** One answer of a loaded model: which of the engine's endpoints is asked, and what becomes of its stream. */
+import type { ChatEvent, ChatRequest, ChatStream } from '../../core/chat.ts';
+import { ViaductError } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/json.ts';
+import { readJson } from '../../engine/reply.ts';
+import type { RunnerReply } from '../../engine/runner.ts';
+import type { Lease } from '../../engine/scheduler.ts';
+import type { ResolvedModel } from '../../models/store.ts';
+import { type Answer, createAnswer } from './answer.ts';
+import { type Constraint, callsConstraint, type ToolPlan } from './constraint.ts';
+import { contextExceeded, succeeded, TemplateError } from './engine-errors.ts';
+import { type EngineEnd, engineDeltas } from './engine-stream.ts';
+import { templateKnows } from './go-prompt.ts';
+import { type PreparedMessages, textOf, toEngineJson } from './messages.ts';
+import {
+  forTemplate,
+  goTemplateOf,
+  renderPrompt,
+  type TemplateFacts,
+  templateFacts,
+  templateOptions,
+  thinking,
+} from './render.ts';
+import { samplingFields } from './sampling.ts';
+import { openedByPrompt } from './think-splitter.ts';
+import { type CheckedCall, createToolChecker } from './tool-check.ts';
+import { toolJson } from './tool-prompt.ts';
+
+export type Generation = {
+  request: ChatRequest;
+  model: ResolvedModel;
+  lease: Lease;
+  tools: ToolPlan;
+  constraint: Constraint;
+  prepared: PreparedMessages;
+  signal: AbortSignal;
+  /** Name and id of the answer. */
+  start: Extract<ChatEvent, { type: 'start' }>;
+  /** Told of every tool call that was judged. */
+  judged: (state: CheckedCall['state']) => void;
+};
+
+/** How it went, for the last event. */
+export type Outcome = { answer: Answer; end: EngineEnd; calls: number; toolError?: string };
+
+/** Tokens that a retried call may take. */
+const retryBudget = 1024;
+/** Marks of thoughts and calls that are single tokens in some vocabularies, which the engine would otherwise not show. */
+const preserved = ['<think>', '</think>', '[THINK]', '[/THINK]', '<|START_THINKING|>', '<|END_THINKING|>', '<tool_call>', '</tool_call>', '<|python_tag|>', '[TOOL_CALLS]', '[ARGS]', '[CALL_ID]', '<|tool_call|>', '<|/tool_call|>', '<|tool_call_start|>', '<|tool_call_end|>', '<function_call>', '<｜tool▁calls▁begin｜>', '<｜tool▁calls▁end｜>', '<｜tool▁call▁begin｜>', '<｜tool▁call▁end｜>', '<｜tool▁sep｜>', '<|tool_calls_section_begin|>', '<|tool_calls_section_end|>', '<|tool_call_begin|>', '<|tool_call_argument_begin|>']; // biome-ignore format: a table
+
+/** The events but for the last. The first batch begins with `start` and comes once the engine has begun to answer. */
+export async function* generate(work: Generation): AsyncGenerator<readonly ChatEvent[], Outcome> {
+  const { request, lease, tools, constraint, signal } = work;
+  const facts = await templateFacts(lease.runner, signal);
+  const opening = await ask(work, facts);
+  const answer = createAnswer({
+    mode: constraint.kind === 'calls' ? 'calls' : tools.callable.length > 0 ? 'find' : 'text',
+    callable: tools.callable.map(({ name }) => name),
+    checker: tools.callable.length > 0 ? createToolChecker(tools.callable) : undefined,
+    exact: constraint.exact,
+    many: tools.many,
+    opened: opening.opened,
+    judged: work.judged,
+  });
+  yield* pump(answer, opening.reply, request, work.start);
+
+  const end = endOf(answer);
+  if (!answer.rejected) return { answer, end, calls: answer.calls };
+  const toolError = describe(answer.rejected, end);
+  if (answer.calls > 0 || end.reason === 'length') return { answer, end, calls: answer.calls, toolError };
+  const retried = await retry(work, facts, answer.rejected.name);
+  if (!retried) return { answer, end, calls: 0, toolError };
+  yield retried.events;
+  return { answer, end: { ...end, outputTokens: end.outputTokens + retried.tokens }, calls: 1 };
+}
+
+async function* pump(
+  answer: Answer,
+  reply: RunnerReply,
+  request: ChatRequest,
+  start: ChatEvent | undefined,
+): ChatStream {
+  let events: ChatEvent[] = start ? [start] : [];
+  const top = request.logprobs ? (request.topLogprobs ?? 0) : undefined;
+  for await (const deltas of engineDeltas(reply, top)) {
+    for (const delta of deltas) events.push(...answer.push(delta));
+    // `start` waits for company: one write instead of two.
+    if (events.length > 1 || (events.length === 1 && events[0] !== start)) {
+      yield events;
+      events = [];
+    }
+    if (answer.complete) break;
+  }
+  events.push(...answer.finish());
+  if (events.length > 0) yield events;
+}
+
+function endOf(answer: Answer): EngineEnd {
+  const { counts, end } = answer;
+  if (end) return end;
+  // Stopped by us: the engine's own account never came.
+  return {
+    reason: 'stop',
+    promptTokens: counts.prompt,
+    cachedTokens: counts.cached,
+    outputTokens: counts.output,
+    promptMs: 0,
+    outputMs: 0,
+  };
+}
+
+function describe({ name, reason }: { name: string | undefined; reason: string }, end: EngineEnd): string {
+  const cut = end.reason === 'length' ? ' The answer was cut off by the token limit.' : '';
+  return `The model tried to call ${name ? `"${name}"` : 'a tool'}, but ${reason}.${cut}`;
+}
+
+/** Ask the engine. Throws its refusals. */
+async function ask(
+  work: Generation,
+  facts: TemplateFacts,
+): Promise<{ reply: RunnerReply; opened: string | undefined }> {
+  const { request, model, lease, tools, constraint } = work;
+  const { local } = request;
+  const fields = commonFields(request, model);
+  if (local?.suffix !== undefined && !local.raw) {
+    const go = goTemplateOf(request, model) ?? model.template;
+    if (go === undefined || !templateKnows(go, 'Suffix'))
+      return { reply: await infill(work, fields), opened: undefined };
+  }
+  const fast =
+    constraint.kind === 'free' &&
+    tools.callable.length === 0 &&
+    fields['stop'] === undefined &&
+    local?.raw !== true &&
+    lease.contextLength % engineStep === 0;
+  if (
+    goTemplateOf(request, model) === undefined &&
+    !local?.raw &&
+    (fast || (facts.onlyEngineReads && constraint.kind === 'free'))
+  ) {
+    try {
+      return { reply: await chatEndpoint(work, facts, fields), opened: undefined };
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+    }
+  }
+  return completionEndpoint(work, facts, fields, constraint);
+}
+
+/** The engine rounds each slot's context up to this. */
+const engineStep = 256;
+
+function commonFields(request: ChatRequest, model: ResolvedModel): JsonObject {
+  const fields: JsonObject = { ...samplingFields(request, model.params), stream: true, cache_prompt: true };
+  if (request.logprobs) fields['n_probs'] = Math.max(request.topLogprobs ?? 0, 1);
+  return fields;
+}
+
+/** One round trip: the engine renders, and reads thoughts and calls in the model's own syntax. */
+async function chatEndpoint(work: Generation, facts: TemplateFacts, fields: JsonObject): Promise<RunnerReply> {
+  const { request, lease, signal, tools, prepared } = work;
+  const body: JsonObject = {
+    ...fields,
+    messages: toEngineJson(forTemplate(prepared.messages, tools.shown, facts), dataUrl),
+    ...templateOptions(request),
+    stream_options: { include_usage: true },
+  };
+  if (request.logprobs) {
+    delete body['n_probs'];
+    body['logprobs'] = true;
+    body['top_logprobs'] = Math.max(request.topLogprobs ?? 0, 1);
+  }
+  if (request.reasoning?.budgetTokens) body['thinking_budget_tokens'] = request.reasoning.budgetTokens;
+  if (tools.shown.length > 0 && facts.tools) {
+    body['tools'] = tools.shown.map(toolJson);
+    body['parallel_tool_calls'] = tools.many;
+  }
+  return succeeded(await lease.runner.request('/v1/chat/completions', body, signal));
+}
+
+/** The engine tells formats by their bytes; the media type is a formality. */
+const dataUrl = (base64: string) => `data:image/png;base64,${base64}`;
+
+/** The prompt rendered first: for grammars, stop sequences, Go templates, and tools in any syntax. */
+async function completionEndpoint(work: Generation, facts: TemplateFacts, fields: JsonObject, constraint: Constraint) {
+  const { request, model, lease, signal, tools, prepared } = work;
+  // A document or a forced call comes without a thought, unless one was asked for.
+  const quiet = constraint.kind === 'document' || constraint.kind === 'calls';
+  const asked =
+    quiet && thinking(request) === undefined ? { ...request, reasoning: { effort: 'none' as const } } : request;
+  const prompt = await renderPrompt({
+    request: asked,
+    model,
+    messages: prepared.messages,
+    tools: tools.shown,
+    runner: lease.runner,
+    facts,
+    signal,
+  });
+  const opened = openedByPrompt(prompt);
+  const body: JsonObject = { ...fields, preserved_tokens: preserved, return_progress: tools.callable.length > 0 };
+  body['prompt'] =
+    prepared.images.length > 0 && !request.local?.raw
+      ? { prompt_string: prompt, multimodal_data: prepared.images }
+      : prompt;
+  const thought = opened ? 'open' : thinking(request) === true ? 'maybe' : 'none';
+  if (constraint.grammar) body['grammar'] = constraint.grammar(thought);
+  if (request.reasoning?.budgetTokens && thought !== 'none')
+    Object.assign(body, thoughtBudget(request.reasoning.budgetTokens, opened));
+  if (lease.contextLength % engineStep !== 0) await fitContext(work, prompt, body);
+  return { reply: await succeeded(await lease.runner.request('/completion', body, signal)), opened };
+}
+
+/** Where the engine's own limit is above the one in force. */
+async function fitContext({ lease, signal }: Generation, prompt: string, body: JsonObject) {
+  const asked = { content: prompt, add_special: true, parse_special: true };
+  const { tokens } = await readJson(await succeeded(await lease.runner.request('/tokenize', asked, signal)));
+  const used = Array.isArray(tokens) ? tokens.length : 0;
+  if (used >= lease.contextLength) throw contextExceeded(lease.contextLength, used);
+  const limit = body['n_predict'];
+  const room = lease.contextLength - used;
+  body['n_predict'] = typeof limit === 'number' && limit >= 0 ? Math.min(limit, room) : room;
+}
+
+function thoughtBudget(tokens: number, opened: string | undefined): JsonObject {
+  const start = opened ?? '<think>';
+  return {
+    reasoning_budget_tokens: tokens,
+    reasoning_budget_start_tag: start,
+    reasoning_budget_end_tag: start.replace('<', '</').replace('[', '[/'),
+  };
+}
+
+/** Fill in the middle, with the model's own tokens for it. */
+async function infill(
+  { request, model, lease, signal, prepared }: Generation,
+  fields: JsonObject,
+): Promise<RunnerReply> {
+  if (!model.capabilities.includes('insert'))
+    throw new ViaductError(
+      'unsupported_capability',
+      `${model.name} cannot fill in the middle: it has no tokens for a suffix.`,
+      { param: 'suffix' },
+    );
+  const prefix = prepared.messages
+    .filter(({ role }) => role === 'user')
+    .map(textOf)
+    .join('');
+  const body = { ...fields, input_prefix: prefix, input_suffix: request.local?.suffix ?? '', prompt: '' };
+  return succeeded(await lease.runner.request('/infill', body, signal));
+}
+
+/** Once more, with a grammar that leaves no choice but a right call. Undefined when that fails too. */
+async function retry(work: Generation, facts: TemplateFacts, name: string | undefined) {
+  const { request, model, tools } = work;
+  const wanted = tools.callable.filter((tool) => name === undefined || tool.name === name);
+  const constraint = callsConstraint(wanted, false, Math.min(request.maxTokens ?? retryBudget, retryBudget));
+  const { seed: _seed, ...again } = request;
+  const { reply, opened } = await completionEndpoint(
+    work,
+    facts,
+    commonFields({ ...again, maxTokens: retryBudget }, model),
+    constraint,
+  );
+  const answer = createAnswer({
+    mode: 'calls',
+    callable: wanted.map((tool) => tool.name),
+    checker: createToolChecker(wanted),
+    exact: false,
+    many: false,
+    opened,
+    judged: () => {},
+  });
+  const events: ChatEvent[] = [];
+  for await (const batch of pump(answer, reply, request, undefined))
+    events.push(...batch.filter(({ type }) => type.startsWith('tool')));
+  if (answer.calls === 0) return undefined;
+  work.judged('repaired');
+  return { events, tokens: endOf(answer).outputTokens };
+}
