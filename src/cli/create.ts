@@ -1,7 +1,7 @@
 /** viaduct create — a new model from a Modelfile or a GGUF file. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ViaductError } from '../core/errors.ts';
@@ -20,11 +20,23 @@ export const create: Command = {
   async run([name = ''], { file = 'Modelfile', quantize }, io) {
     const path = String(file);
     const client = await io.connect();
-    if (/\.gguf$/i.test(path)) await createFromFile(client, io, name, path, quantize);
+    if (await isGguf(path)) await createFromFile(client, io, name, path, quantize);
     else await createFromModelfile(client, io, name, path, quantize);
-    io.note(`${name} is here. Try it: viaduct run ${name}`);
+    io.note(`${name} is here.`);
   },
 };
+
+/** Told from a Modelfile by its first bytes. */
+async function isGguf(path: string): Promise<boolean> {
+  const file = await open(path).catch(() => undefined);
+  if (!file) return /\.gguf$/i.test(path);
+  try {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return buffer.toString('latin1') === 'GGUF' || /\.gguf$/i.test(path);
+  } finally {
+    await file.close();
+  }
+}
 
 /** Upload one GGUF file and make a model of it. */
 export async function createFromFile(

@@ -22,7 +22,7 @@ type View = { show(progress: PullProgress): void; end(): void };
 
 function bars(io: Io): View {
   const shown = new Map<string, SingleBar>();
-  const format = '{status} {bar} {percentage}% {size}';
+  const format = '{status} {bar} {percentage}% {size} {eta_formatted}';
   const multi = new MultiBar({
     format,
     hideCursor: true,

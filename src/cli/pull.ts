@@ -42,9 +42,11 @@ export const pull: Command = {
 type PullBody = { model: string; insecure: boolean; as?: string };
 
 async function pullName(client: Client, io: Io, body: PullBody, json: boolean) {
+  const { as } = body;
   if (!json) {
     await showProgress(client, io, '/api/pull', body);
-    io.note(`${body.model} is here. Try it: viaduct run ${body.model}`);
+    const [name] = as ? [as] : body.model.split('@');
+    io.note(`${name} is here. Try it: viaduct run ${name}`);
     return;
   }
   for await (const progress of client.lines<PullProgress>('/api/pull', { ...body, stream: true }))

