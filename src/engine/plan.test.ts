@@ -95,11 +95,12 @@ test('a context without room for prompt and answer is refused', () => {
 });
 
 test('the engine is given the context of all slots, in its own steps', () => {
-  const plan = { purpose: 'chat' as const, contextLength: 1000, parallel: 4, bytes: 0, weights: 0 };
+  const plan = { purpose: 'chat' as const, contextLength: 1000, parallel: 4, bytes: 0, weights: 0, promptCache: 0 };
+  const engine = { from: 'installed' as const, cpuOnly: true };
   const files = { modelPath: '/m.gguf', adapterPaths: ['/a.gguf'], gguf: llama };
-  const flags = engineFlags(files, plan, { cpuOnly: true }).join(' ');
+  const flags = engineFlags(files, plan, engine).join(' ');
   assert.match(flags, /--ctx-size 4096 --parallel 4/);
   assert.match(flags, /--lora \/a\.gguf/);
-  const embedding = engineFlags(files, { ...plan, purpose: 'embedding' }, { cpuOnly: true }).join(' ');
+  const embedding = engineFlags(files, { ...plan, purpose: 'embedding' }, engine).join(' ');
   assert.match(embedding, /--embeddings --pooling last/);
 });

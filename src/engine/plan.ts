@@ -1,6 +1,7 @@
 /** How a model is to be loaded: context, slots, memory. Pure. */
 import { ViaductError } from '../core/errors.ts';
 import type { GgufInfo } from '../models/gguf.ts';
+import type { Engine } from './engine.ts';
 import { type ModelMemory, microBatch } from './memory.ts';
 
 export type Purpose = 'chat' | 'embedding' | 'rerank';
@@ -13,6 +14,8 @@ export type LoadPlan = {
   parallel: number;
   bytes: number;
   weights: number;
+  /** Bytes that the engine may keep of prompts that have lost their slot. It fills up slowly and is not in `bytes`. */
+  promptCache: number;
 };
 
 export type PlanRequest = {
@@ -36,6 +39,9 @@ const spare = 0.1;
 /** More than one slot, each with the whole context, while their caches together take less than this part of it. */
 const cachesShare = 0.25;
 const autoParallel = [4, 2, 1];
+const largestPromptCache = 2 * 2 ** 30;
+/** Part of what is left. */
+const promptCacheShare = 0.1;
 
 /**
  * The best plan that fits: an asked context is kept exactly and slots are given up first; an unasked one is the trained
@@ -46,13 +52,11 @@ export function planLoad(request: PlanRequest): LoadPlan | undefined {
   const limit = available * (1 - spare);
   const configured = request.parallel;
   const slots = configured ? [configured] : autoParallel;
-  const plan = (contextLength: number, parallel: number): LoadPlan => ({
-    purpose,
-    contextLength,
-    parallel,
-    bytes: memory.weights + memory.overhead + memory.cache(contextLength) * parallel,
-    weights: memory.weights,
-  });
+  const plan = (contextLength: number, parallel: number): LoadPlan => {
+    const bytes = memory.weights + memory.overhead + memory.cache(contextLength) * parallel;
+    const promptCache = Math.max(0, Math.min(largestPromptCache, (available - bytes) * promptCacheShare));
+    return { purpose, contextLength, parallel, bytes, weights: memory.weights, promptCache };
+  };
   const shrinks = context === undefined;
   const floor = shrinks ? Math.min(smallestContext, trained) : 0;
   for (
@@ -89,9 +93,9 @@ export type ModelFiles = { modelPath: string; projectorPath?: string; adapterPat
 export function engineFlags(
   files: ModelFiles,
   plan: LoadPlan,
-  host: { threads?: number | undefined; cpuOnly: boolean },
+  engine: Pick<Engine, 'from' | 'cpuOnly'>,
+  threads?: number,
 ): string[] {
-  const { threads } = host;
   const flags = ['--model', files.modelPath, '--host', '127.0.0.1', '--port', '0', '--alias', 'model'];
   // The engine divides its context among the slots, and rounds each part up to 256.
   const perSlot = Math.ceil(plan.contextLength / 256) * 256;
@@ -100,10 +104,12 @@ export function engineFlags(
   // One thread of the engine serves one connection, and beside the slots there are short calls.
   flags.push('--threads-http', String(plan.parallel * 2 + 8));
   if (threads !== undefined) flags.push('--threads', String(threads), '--threads-batch', String(threads));
+  // A flag that a stranger's older build may not know.
+  if (engine.from === 'installed') flags.push('--cache-ram', String(Math.floor(plan.promptCache / 2 ** 20)));
   if (files.projectorPath) flags.push('--mmproj', files.projectorPath);
   for (const path of files.adapterPaths) flags.push('--lora', path);
   flags.push(
-    ...(plan.purpose === 'chat' ? chatFlags(files, host.cpuOnly) : inputFlags(files.gguf, plan.purpose, perSlot)),
+    ...(plan.purpose === 'chat' ? chatFlags(files, engine.cpuOnly) : inputFlags(files.gguf, plan.purpose, perSlot)),
   );
   return flags;
 }

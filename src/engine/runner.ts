@@ -52,6 +52,12 @@ export type StartOptions = {
  */
 const patientThreads = { GOMP_SPINCOUNT: '1000' };
 
+/** The environment without what the engine has no need to know: the keys of providers, passwords. */
+const harmless = (env: NodeJS.ProcessEnv) =>
+  Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/key|token|secret|password|credential|database|redis/i.test(name)),
+  );
+
 /** Lines of the engine's log that are kept to explain a failure. */
 const keptLines = 60;
 const listening = /listening on (http:\/\/[^\s/]+)/;
@@ -65,7 +71,7 @@ export async function startRunner(options: StartOptions): Promise<RunnerProcess>
   const key = randomBytes(24).toString('base64url');
   const child = spawnGuarded(options.command, {
     ...patientThreads,
-    ...process.env,
+    ...harmless(process.env),
     ...options.env,
     LLAMA_API_KEY: key,
   });

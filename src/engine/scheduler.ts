@@ -257,7 +257,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const load = async (entry: Entry): Promise<void> => {
     const { model } = entry;
     const started = performance.now();
-    const engine = await options.engine();
+    const { signal } = entry.abort;
+    const engine = await Promise.race([options.engine(), aborted(signal).then(() => Promise.reject(signal.reason))]);
     const decision = deciding.then(async () => {
       const room = await makeRoom(entry);
       entry.booked = room.bytes;
@@ -274,14 +275,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     progress.unref();
     try {
       const process = await startRunner({
-        command: [
-          ...engine.command,
-          ...engineFlags(model, booked, { threads: options.threads, cpuOnly: engine.cpuOnly }),
-        ],
+        command: [...engine.command, ...engineFlags(model, booked, engine, options.threads)],
         ...(engine.env && { env: engine.env }),
         model: model.name,
         file: model.modelPath,
-        signal: entry.abort.signal,
+        signal,
         onLine: (line) => log?.debug({ model: model.name }, line),
       });
       const loadMs = performance.now() - started;
@@ -351,6 +349,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         signal.throwIfAborted();
         if (closing) throw shuttingDown();
         const entry = find(model, purpose, asked) ?? create(model, purpose, asked);
+        // The name that it was last asked by is the one that is shown.
+        entry.model = model;
         const cold = entry.loaded === undefined;
         entry.keepAlive = keepAlive ?? keepAliveDefault;
         const held = await lease(entry, acquireOptions).finally(() => {
