@@ -1,8 +1,10 @@
 /** What a pull source works with. */
 import { join } from 'node:path';
+import { needFreeSpace } from './disk.ts';
 import { type Download, download } from './download.ts';
 import type { Digest } from './manifest.ts';
 import type { ModelName } from './names.ts';
+import { partialCompleted } from './partial.ts';
 import { blobsFolder } from './roots.ts';
 import type { ModelStore } from './store.ts';
 import type { TransferSettings } from './transfer.ts';
@@ -27,6 +29,17 @@ export type PullSource = (name: ModelName, context: PullContext) => Promise<Buff
 /** Path of an unfinished blob. `key` is the digest, or what stands for it while nobody knows it. */
 export const partialPath = (store: ModelStore, key: string) =>
   join(blobsFolder(store.root), `${key.replace(':', '-')}.partial`);
+
+/** Say before downloading that the disk is too small for what is still missing. Throws disk_full. */
+export async function needSpaceFor({ store }: PullContext, blobs: { digest: Digest | undefined; size: number }[]) {
+  let missing = 0;
+  for (const { digest, size } of blobs)
+    if (!digest) missing += size;
+    else if (!(await store.findBlob(digest, size)))
+      missing += size - (await partialCompleted(partialPath(store, digest)));
+  await store.prepare();
+  await needFreeSpace(blobsFolder(store.root), missing);
+}
 
 export type WantedBlob = Pick<Download, 'digest' | 'size' | 'label' | 'open'> & {
   /** What stands for the digest where that is not known. */

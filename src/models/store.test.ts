@@ -117,6 +117,23 @@ test('a blob that is held outlives the model', async () => {
   assert.equal(await store.findBlob(model.weights.digest), undefined);
 });
 
+test('prune removes what is old and of no use, and nothing else', async () => {
+  const root = newFolder();
+  writeAsOllama(root, `${library}/a/latest`, makeModel());
+  const store = createModelStore({ roots: [{ path: root, owner: 'viaduct' }] });
+  const before = readdirSync(join(root, 'blobs')).sort();
+  const { digest } = await store.writeBlob(Buffer.from('nobody needs this'));
+  for (const file of ['.new-1', '.upload-2', `${digest.replace(':', '-')}.partial`, `sha256-x.partial.json`])
+    writeFileSync(join(root, 'blobs', file), 'x');
+  writeFileSync(join(root, 'blobs', 'sha256-theirs-partial-0'), 'x');
+  await store.prune(60_000);
+  assert.ok(await store.findBlob(digest), 'too young');
+  await sleep(5);
+  await store.prune(0);
+  assert.deepEqual(readdirSync(join(root, 'blobs')).sort(), [...before, 'sha256-theirs-partial-0'].sort());
+  await store.resolve('a');
+});
+
 test('what is not whole is not listed', async () => {
   const root = newFolder();
   const store = createModelStore({ roots: [{ path: root, owner: 'viaduct' }] });

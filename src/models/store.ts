@@ -4,12 +4,12 @@
  * Source: https://github.com/ollama/ollama (server/manifest.go, server/modelpath.go).
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ViaductError } from '../core/errors.ts';
 import { diskError } from './disk.ts';
 import { readLayers } from './layers.ts';
-import { blobsOf, type Digest, type Manifest, parseManifest } from './manifest.ts';
+import { blobsOf, type Digest, isDigest, type Manifest, parseManifest } from './manifest.ts';
 import type { ResolvedModel, StoredModel } from './model.ts';
 import { displayName, type ModelName, nameKey, parseName } from './names.ts';
 import {
@@ -53,6 +53,13 @@ export type ModelStore = {
   readManifest(name: ModelName): Promise<Buffer>;
   /** Path of a blob in any of the folders; with `size`, of one that has so many bytes. */
   findBlob(digest: Digest, size?: number): Promise<string | undefined>;
+  /** Make the folders that are written to. Throws permission_denied, disk_full. */
+  prepare(): Promise<void>;
+  /**
+   * Remove what failed or forgotten work left: files half written, and blobs that nothing needs and nobody touched for
+   * `olderThan` ms. A server does this when it starts.
+   */
+  prune(olderThan: number): Promise<void>;
   /** Path that a new blob must be renamed to; its folder exists. `recordBlob` makes it ours. */
   newBlobPath(digest: Digest): Promise<string>;
   recordBlob(digest: Digest): Promise<void>;
@@ -140,16 +147,31 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
   }
 
   async function newBlobPath(digest: Digest) {
-    await mkdir(blobsFolder(root), { recursive: true });
+    await prepare();
     return blobPath(root, digest);
+  }
+
+  const prepare = () => makeFolder(blobsFolder(root));
+
+  async function prune(olderThan: number) {
+    const needed = await index.neededBlobs();
+    const owns = await ownership(root);
+    const folder = blobsFolder(root);
+    for (const file of await readdir(folder).catch(() => [])) {
+      const path = join(folder, file);
+      const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now());
+      const digest = file.replace('-', ':');
+      const unneeded = isDigest(digest) ? !needed.has(digest) && !held.has(digest) && owns.blob(digest) : isOurs(file);
+      if (unneeded && age > olderThan) await rm(path, { recursive: true, force: true });
+    }
   }
 
   /** Write beside, then rename: nobody ever sees half a file. */
   async function writeWhole(path: string, bytes: Buffer) {
     const temporary = join(blobsFolder(root), `.new-${randomUUID()}`);
     try {
-      await mkdir(dirname(temporary), { recursive: true });
-      await mkdir(dirname(path), { recursive: true });
+      await prepare();
+      await makeFolder(dirname(path));
       await writeFile(temporary, bytes);
       await rename(temporary, path);
     } catch (cause) {
@@ -207,6 +229,8 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
     },
     readManifest: async (name) => readFile((await need(name)).path),
     findBlob: index.findBlob,
+    prepare,
+    prune,
     newBlobPath,
     recordBlob: (digest) => recordBlob(root, digest),
     writeBlob,
@@ -244,6 +268,17 @@ const publicPart = ({ key: _key, weights: _weights, root: _root, path: _path, st
   stored;
 
 const digestsOf = (manifest: Manifest) => blobsOf(manifest).map(({ digest }) => digest);
+
+/** Names that only Viaduct gives: unfinished downloads and uploads. */
+const isOurs = (file: string) => /^\.(new|upload)-|\.partial(\.|$)/.test(file);
+
+async function makeFolder(path: string) {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    throw diskError(cause, join(path, 'file'));
+  }
+}
 
 async function removeEmptyFolders(folder: string, upTo: string) {
   for (let at = folder; at !== upTo && at.startsWith(upTo); at = dirname(at))

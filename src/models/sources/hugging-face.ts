@@ -6,10 +6,8 @@ import { z } from 'zod';
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { type BlobRef, buildManifest } from '../build.ts';
-import { needFreeSpace } from '../disk.ts';
 import { displayName, type ModelName } from '../names.ts';
-import { fetchBlob, type PullContext, type PullSource } from '../pull-context.ts';
-import { blobsFolder } from '../roots.ts';
+import { fetchBlob, needSpaceFor, type PullContext, type PullSource } from '../pull-context.ts';
 import { send, sendSmall } from '../transfer.ts';
 
 export const isHuggingFace = ({ host }: ModelName) => /^(hf\.co|huggingface\.co)$/i.test(host);
@@ -22,11 +20,7 @@ export const pullFromHuggingFace: PullSource = async (name, context) => {
   const weightsFile = chooseWeights(files, name);
   const projectorFile = chooseProjector(files);
   const wanted = projectorFile ? [weightsFile, projectorFile] : [weightsFile];
-  await context.store.newBlobPath(`sha256:${'0'.repeat(64)}`);
-  await needFreeSpace(
-    blobsFolder(context.store.root),
-    wanted.reduce((sum, { size }) => sum + size, 0),
-  );
+  await needSpaceFor(context, wanted);
   const weights = await hub.fetch(weightsFile);
   const projectors = projectorFile ? [await hub.fetch(projectorFile)] : [];
   const [template, system, params] = await Promise.all(

@@ -1,12 +1,9 @@
 /** Ollama's registry protocol: an OCI registry whose manifests have Ollama's layer types. */
 import { ViaductError } from '../../core/errors.ts';
-import { needFreeSpace } from '../disk.ts';
 import { blobsOf, type Layer, mediaTypes, parseManifest } from '../manifest.ts';
 import { displayName } from '../names.ts';
-import { partialCompleted } from '../partial.ts';
-import { fetchBlob, type PullContext, type PullSource, partialPath, shortDigest } from '../pull-context.ts';
+import { fetchBlob, needSpaceFor, type PullContext, type PullSource, shortDigest } from '../pull-context.ts';
 import { createRegistryClient, type RegistryClient } from '../registry-client.ts';
-import { blobsFolder } from '../roots.ts';
 import { digestOf } from '../store.ts';
 import type { SmallReply } from '../transfer.ts';
 
@@ -23,20 +20,10 @@ export const pullFromRegistry: PullSource = async (name, context) => {
     throw new ViaductError('digest_mismatch', `${where} answers with another manifest than ${name.digest}.`);
   const blobs = blobsOf(manifest);
   hold(blobs.map(({ digest }) => digest));
-  await needFreeSpaceFor(blobs, context);
+  await needSpaceFor(context, blobs);
   for (const blob of blobs) await pullBlob(registry, blob, context);
   return reply.bytes;
 };
-
-/** Say before downloading that the disk is too small. */
-async function needFreeSpaceFor(blobs: Layer[], { store }: PullContext) {
-  let missing = 0;
-  for (const { digest, size } of blobs)
-    if (!(await store.findBlob(digest, size))) missing += size - (await partialCompleted(partialPath(store, digest)));
-  if (missing === 0) return;
-  await store.newBlobPath(blobs[0]?.digest ?? '');
-  await needFreeSpace(blobsFolder(store.root), missing);
-}
 
 async function pullBlob(registry: RegistryClient, { digest, size }: Layer, context: PullContext) {
   if (await context.store.findBlob(digest, size)) {
