@@ -89,7 +89,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     const prepared = await prepareMessages(request, model, { signal, ...(imageHosts && { allow: imageHosts }) });
     const lease = await scheduler.acquire(model, acquireOptions(request, signal, report));
     try {
-      const start = { type: 'start' as const, id: `chatcmpl-${randomUUID().replaceAll('-', '')}`, model: model.name };
+      const start = { type: 'start' as const, id: `chatcmpl-${randomUUID().replaceAll('-', '')}`, model: request.model };
       if (request.messages.length === 0) {
         const rawReason = request.local?.keepAlive === 0 ? 'unload' : 'load';
         yield [start, { type: 'finish', reason: 'stop', rawReason, usage: { input: 0, output: 0 } }];
