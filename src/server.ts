@@ -52,6 +52,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const db = await openStore({ database: config.database, home });
   const boundary = await createBoundary({ ...boundarySettings(settings, address.host), db, warn: log.warn });
   const models = createModelStore({ roots: storeRoots(environment) });
+  // Requests look names up in memory: it must be filled before the first one.
+  await models.list();
   const scheduler = createScheduler(engineSettings(settings, log));
   const local = createLocalProvider({ models, scheduler });
   const makeProviders = createProviderSet();
