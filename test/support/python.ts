@@ -1,5 +1,5 @@
 /** The Python clients that people already use, in a virtual environment under the user's cache folder. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder, withLock } from './cache.ts';
@@ -18,16 +18,23 @@ export async function pythonWithClients(): Promise<string> {
     if (ready()) return python;
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(cacheFolder, { recursive: true });
-    run('python3', ['-m', 'venv', folder]);
-    run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...requirements]);
+    await run('python3', ['-m', 'venv', folder]);
+    await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...requirements]);
     writeFileSync(stamp, wanted);
     return python;
   });
 }
 
-function run(command: string, args: string[]) {
-  const { status, stderr, stdout } = spawnSync(command, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${stderr || stdout}`);
+/** Not synchronous: the lock must be seen to be alive meanwhile. */
+async function run(command: string, args: string[]) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk) => {
+      output += chunk;
+    });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${output}`);
 }
 
 export type PythonRun = { code: number | null; stdout: string; stderr: string };
