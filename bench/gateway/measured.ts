@@ -12,6 +12,7 @@ export function answerReadings(): void {
       systemMs: system / 1000,
       residentMb: process.memoryUsage().rss / 2 ** 20,
     };
+    if (process.env['VIADUCT_BENCH_MEMORY']) console.log(process.argv[1]?.split('/').at(-1), process.memoryUsage());
     process.send?.({ reading });
   });
 }

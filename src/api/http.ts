@@ -5,18 +5,22 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Credentials, Served } from '../gateway/gateway.ts';
+import { createCancel } from '../lib/cancel.ts';
 
 const saneRequestId = /^[\w.:-]{1,128}$/;
 
 /** Headers of the request → credentials. The signal aborts when the client leaves before the answer is complete. */
 export function credentialsOf(request: FastifyRequest, reply: FastifyReply): Credentials {
-  const aborted = new AbortController();
+  const leaving = createCancel();
   reply.raw.on('close', () => {
-    if (!reply.raw.writableFinished) aborted.abort(new ViaductError('client_closed_request', 'The client left.'));
+    if (!reply.raw.writableFinished) leaving.abort(new ViaductError('client_closed_request', 'The client left.'));
   });
   return {
     ...credentialsIn(request.headers),
-    signal: aborted.signal,
+    get signal() {
+      return leaving.signal;
+    },
+    leaving,
     address: request.ip,
     endpoint: request.routeOptions.url ?? request.url,
   };

@@ -5,10 +5,20 @@ import type { ViaductError } from './errors.ts';
 import type { JsonObject } from './json.ts';
 import type { Usage } from './usage.ts';
 
+/** See lib/cancel.ts. */
+export type Cancel = {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  readonly signal: AbortSignal;
+  onAbort(listener: (reason: unknown) => void): () => void;
+};
+
 /** What a provider is told about the call besides the request. */
 export type CallContext = {
   /** Aborts when the client leaves, or a timeout of the route passes. The provider must stop the upstream at once. */
-  signal: AbortSignal;
+  readonly signal: AbortSignal;
+  /** The same, cheaper to listen to; absent where somebody calls a provider without the gateway. */
+  cancel?: Cancel;
   requestId: string;
   /** Provider fills in what only it knows; front doors and the ledger read it. */
   report: CallReport;

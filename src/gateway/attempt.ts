@@ -4,8 +4,9 @@
  * provider's own Retry-After. What the client did wrong is never tried twice.
  */
 import { type ErrorCode, ViaductError } from '../core/errors.ts';
-import type { CallContext, CallReport } from '../core/provider.ts';
+import type { CallContext, CallReport, Cancel } from '../core/provider.ts';
 import type { Usage } from '../core/usage.ts';
+import { createCancel } from '../lib/cancel.ts';
 import { contextOf, type Target } from './route.ts';
 
 /** One request to one target, from its start to the last byte of its answer. */
@@ -18,6 +19,8 @@ export type Attempt = {
   /** Milliseconds from the start to the first content. */
   readonly firstTokenMs: number | undefined;
   readonly context: CallContext;
+  /** Aborted when the attempt has ended with an error; `context` has it too. */
+  readonly cancel: Cancel;
   /** The first content is here: from now on only silence between pieces, and no longer the wait for it, ends the attempt. */
   opened(): void;
   /** This is the call's answer, there is no way back: whatever happens is billed. `measure` says what was used so far. */
@@ -44,8 +47,8 @@ export type AttemptLimits = {
 };
 
 export type Course = {
-  /** The client's: aborts everything. */
-  signal: AbortSignal;
+  /** The client's: ends everything. */
+  leaving: Cancel;
   requestId: string;
   limits: AttemptLimits;
   /** Before each attempt; may throw to skip the target. */
@@ -74,11 +77,11 @@ export async function attempt<T>(
   course: Course,
   open: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
-  const { signal, limits } = course;
+  const { leaving, limits } = course;
   const asker = createAsker(course, open);
   let left: Candidate[] = targets.map((target) => ({ target, readyAt: 0 }));
   for (let round = 0; round <= limits.retries && left.length > 0; round++) {
-    if (round > 0) await pause(round, left, asker.failure(), limits, signal);
+    if (round > 0) await pause(round, left, asker.failure(), limits, leaving);
     const result = await askInTurn(left, asker);
     if ('value' in result) return result.value;
     left = result.again;
@@ -115,15 +118,15 @@ async function askInTurn<T>(left: Candidate[], asker: Asker<T>): Promise<{ value
 }
 
 function createAsker<T>(course: Course, open: (attempt: Attempt) => Promise<T>): Asker<T> {
-  const { signal, limits } = course;
-  let failure = new ViaductError('model_not_found', 'No target is left that could serve this request.', {
-    param: 'model',
-  });
+  const { leaving, limits } = course;
+  let failure: ViaductError | undefined;
   let number = 0;
   return {
-    failure: () => failure,
+    failure: () =>
+      failure ??
+      new ViaductError('model_not_found', 'No target is left that could serve this request.', { param: 'model' }),
     async ask(target) {
-      signal.throwIfAborted();
+      if (leaving.aborted) throw leaving.reason;
       const current = start(target, ++number, course);
       course.began(current);
       try {
@@ -131,10 +134,10 @@ function createAsker<T>(course: Course, open: (attempt: Attempt) => Promise<T>):
         if (entering) await entering;
         return { value: await open(current) };
       } catch (thrown) {
-        const { aborted, reason } = current.context.signal;
+        const { aborted, reason } = current.cancel;
         failure = ViaductError.from(aborted ? reason : thrown);
         current.end(failure);
-        const next = signal.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
+        const next = leaving.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
         if (next === 'stop') throw failure;
         return next;
       } finally {
@@ -172,7 +175,7 @@ async function pause(
   candidates: Candidate[],
   last: ViaductError,
   { deadline }: AttemptLimits,
-  signal: AbortSignal,
+  leaving: Cancel,
 ): Promise<void> {
   const jitter = 0.5 + Math.random();
   const readyMs = Math.min(...candidates.map(({ readyAt }) => readyAt)) - Date.now();
@@ -181,12 +184,12 @@ async function pause(
   await new Promise<void>((resolve, reject) => {
     const done = () => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      if (signal.aborted) reject(signal.reason);
+      forget();
+      if (leaving.aborted) reject(leaving.reason);
       else resolve();
     };
     const timer = setTimeout(done, waitMs);
-    signal.addEventListener('abort', done);
+    const forget = leaving.onAbort(done);
   });
 }
 
@@ -204,16 +207,15 @@ const accountCoolMs = 60_000;
 const rateLimitedCoolMs = 1_000;
 
 function start(target: Target, number: number, course: Course): Attempt {
-  const { signal, requestId, limits } = course;
+  const { leaving, requestId, limits } = course;
   const { health, provider } = target;
-  const controller = new AbortController();
+  const cancel = createCancel();
   const report: CallReport = {};
   const startedAt = Date.now();
   let firstTokenMs: number | undefined;
   let measured: (() => Measured) | undefined;
   let over = false;
 
-  const leave = () => self.end(ViaductError.from(signal.reason));
   const expire = () => {
     const total = isOver(limits);
     const what = total
@@ -226,14 +228,22 @@ function start(target: Target, number: number, course: Course): Attempt {
   const within = (ms: number) =>
     limits.deadline === undefined ? ms : Math.max(0, Math.min(ms, limits.deadline - Date.now()));
   let timer = setTimeout(expire, within(limits.firstTokenMs));
-  signal.addEventListener('abort', leave);
+  const forget = leaving.onAbort((reason) => self.end(ViaductError.from(reason)));
   health.begin(startedAt);
 
   const self: Attempt = {
     target,
     number,
     startedAt,
-    context: { signal: controller.signal, requestId, report },
+    cancel,
+    context: {
+      get signal() {
+        return cancel.signal;
+      },
+      cancel,
+      requestId,
+      report,
+    },
     get firstTokenMs() {
       return firstTokenMs;
     },
@@ -258,8 +268,8 @@ function start(target: Target, number: number, course: Course): Attempt {
       if (over) return;
       over = true;
       clearTimeout(timer);
-      signal.removeEventListener('abort', leave);
-      if (error) controller.abort(error);
+      forget();
+      if (error) cancel.abort(error);
       learn(target, error, firstTokenMs);
       course.ended(self, measured?.(), error, Date.now() - startedAt);
     },

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { ViaductError } from '../core/errors.ts';
 import type { Usage } from '../core/usage.ts';
+import { cancelOf } from '../lib/cancel.ts';
 import type { Attempt, AttemptLimits, Course, Measured } from './attempt.ts';
 import type {
   Admission,
@@ -132,7 +133,7 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
     },
 
     course: (limits) => ({
-      signal: credentials.signal,
+      leaving: credentials.leaving ?? cancelOf(credentials.signal),
       requestId,
       limits,
       enter: (target) => admission?.enterProvider?.(target.provider.name),

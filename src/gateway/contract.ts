@@ -5,6 +5,7 @@ import type { ErrorCode, ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type {
   CallReport,
+  Cancel,
   EmbedRequest,
   EmbedResult,
   ImageRequest,
@@ -25,7 +26,9 @@ export type Credentials = {
   secret: string | undefined;
   requestId: string;
   /** Aborts when the client leaves. */
-  signal: AbortSignal;
+  readonly signal: AbortSignal;
+  /** The same, cheaper to listen to. */
+  leaving?: Cancel;
   /** IP address of the client. */
   address: string;
   /** Path pattern of the endpoint: `/v1/chat/completions`. */

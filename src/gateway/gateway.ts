@@ -87,7 +87,7 @@ type Routed = { call: Call; route: Route; targets: Target[]; limits: AttemptLimi
 
 function createCaller(parts: CallerParts): Caller {
   const { providers, models, router, deps, random, credentials, identity, enteredAt } = parts;
-  const { requestId, signal, tags } = credentials;
+  const { requestId, tags } = credentials;
 
   /** Everything before the first attempt. Throws what `call.failed` has not seen: nothing was taken yet. */
   const begin = async ({ operation, model, stream, needs, body }: Asked): Promise<Routed> => {
@@ -204,7 +204,9 @@ function createCaller(parts: CallerParts): Caller {
 
   return {
     requestId,
-    signal,
+    get signal() {
+      return credentials.signal;
+    },
     owner: identity.owner,
     admin: identity.admin,
 
@@ -265,10 +267,10 @@ function createCaller(parts: CallerParts): Caller {
         imageUsage,
       ),
 
-    models: () => listModels(providers, models, identity, signal),
+    models: () => listModels(providers, models, identity, credentials.signal),
     async model(name) {
       const [target] = (await resolve(name)).targets;
-      const listed = await listModels(providers, models, identity, signal);
+      const listed = await listModels(providers, models, identity, credentials.signal);
       const entry = listed.find(({ id }) => id === name);
       if (entry || !target) return entry ?? { id: name, provider: '' };
       return { ...target.provider.describe?.(target.model), id: name, provider: target.provider.name };

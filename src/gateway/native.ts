@@ -36,7 +36,7 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
         while (tail[0] && size - tail[0].length >= tailLimit) size -= tail.shift()?.length ?? 0;
         return next;
       } catch (thrown) {
-        const { aborted, reason } = attempt.context.signal;
+        const { aborted, reason } = attempt.cancel;
         const error =
           aborted || thrown instanceof ViaductError
             ? ViaductError.from(aborted ? reason : thrown)
@@ -59,7 +59,7 @@ export function watchSocket({ socket }: NativeSocket, attempt: Attempt): void {
   attempt.opened();
   attempt.answering(() => ({ usage: { input: 0, output: 0 }, estimated: false }));
   socket.on('data', () => attempt.touch());
-  attempt.context.signal.addEventListener('abort', () => socket.destroy());
+  attempt.cancel.onAbort(() => socket.destroy());
   socket.on('close', () => attempt.end());
 }
 

@@ -47,7 +47,7 @@ export async function watchRelay(
 
   let failure: ViaductError | undefined;
   const fail = (thrown: unknown) => {
-    const error = ViaductError.from(attempt.context.signal.aborted ? attempt.context.signal.reason : thrown);
+    const error = ViaductError.from(attempt.cancel.aborted ? attempt.cancel.reason : thrown);
     attempt.end(error);
     return error;
   };

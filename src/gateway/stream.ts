@@ -67,7 +67,7 @@ export const watchStream: Watch = async (events, attempt, rules, measure) => {
         return next;
       } catch (thrown) {
         over = true;
-        const { aborted, reason } = attempt.context.signal;
+        const { aborted, reason } = attempt.cancel;
         const error = ViaductError.from(aborted ? reason : thrown);
         attempt.end(error);
         throw error;

@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
 import { type Dispatcher, Pool } from 'undici';
+import type { Cancel } from './cancel.ts';
 
 export type HttpClientOptions = {
   /** Milliseconds to open a connection. */
@@ -17,8 +18,8 @@ export type HttpRequest = {
   path: string;
   headers: Record<string, string>;
   body?: string | Buffer | Readable;
-  /** Aborts the request, or the reply's body, at once; what is thrown is its reason. */
-  signal: AbortSignal;
+  /** Ends the request, or the reply's body, at once; what is thrown is its reason. */
+  cancel: Cancel;
 };
 
 export type HttpReply = { status: number; headers: IncomingHttpHeaders; body: ByteStream };
@@ -57,11 +58,12 @@ export function createHttpClient(origin: string, { connectTimeoutMs = 10_000 }: 
   return {
     send: (request) =>
       new Promise((resolve, reject) => {
-        if (request.signal.aborted) return reject(request.signal.reason);
-        pool.dispatch(optionsOf(request), createReceiver(request.signal, resolve, reject));
+        const { cancel } = request;
+        if (cancel.aborted) return reject(cancel.reason);
+        pool.dispatch(optionsOf(request), createReceiver(cancel, resolve, reject));
       }),
-    upgrade: ({ path, method, headers, signal }) =>
-      pool.upgrade({ path, method, headers, signal, protocol: 'websocket' }),
+    upgrade: ({ path, method, headers, cancel }) =>
+      pool.upgrade({ path, method, headers, signal: cancel.signal, protocol: 'websocket' }),
     close: () => pool.close(),
   };
 }
@@ -77,7 +79,7 @@ const optionsOf = ({ path, method, headers, body }: HttpRequest): Dispatcher.Dis
 const highWater = 256 * 1024;
 
 function createReceiver(
-  signal: AbortSignal,
+  cancel: Cancel,
   resolve: (reply: HttpReply) => void,
   reject: (error: unknown) => void,
 ): Dispatcher.DispatchHandler {
@@ -89,14 +91,13 @@ function createReceiver(
   let size = 0;
   let wake: (() => void) | undefined;
 
-  const onAbort = () => stop(signal.reason);
-  signal.addEventListener('abort', onAbort);
+  const forget = cancel.onAbort((reason) => stop(reason));
 
   const settle = (error?: { error: unknown }) => {
     if (ended) return;
     ended = true;
     failure = error;
-    signal.removeEventListener('abort', onAbort);
+    forget();
     if (!started && error) reject(error.error);
     wake?.();
   };

@@ -4,6 +4,7 @@ import type { ChatEvent, ChatRequest, ChatStream } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { CallContext, NativeRequest, Provider, RelayReply, RelayRequest } from '../core/provider.ts';
+import { type Cancel, cancelOf } from '../lib/cancel.ts';
 import { type ByteStream, createHttpClient, type HttpReply, type HttpRequest, TooLarge } from '../lib/http-client.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
 import type { Dialect, Headers } from './define.ts';
@@ -35,7 +36,7 @@ export type HttpProviderOptions = {
 /** For what a provider can do besides chat. */
 export type Upstream = {
   /** POST JSON below the base URL, get JSON. Throws as chat does. */
-  json(path: string, body: JsonObject, context: Pick<CallContext, 'signal'>): Promise<JsonObject>;
+  json(path: string, body: JsonObject, context: Pick<CallContext, 'signal' | 'cancel'>): Promise<JsonObject>;
   get(path: string, signal: AbortSignal): Promise<JsonObject>;
 };
 
@@ -67,14 +68,14 @@ export function createHttpProvider(
     model: string,
     stream: boolean,
     body: JsonObject,
-    signal: AbortSignal,
+    context: Pick<CallContext, 'signal' | 'cancel'>,
     headers?: Record<string, string>,
   ) =>
     call.json(
       'POST',
       typeof dialect.path === 'string' ? dialect.path : dialect.path(model, stream),
       JSON.stringify(adapt ? adapt(body, dialect) : body),
-      signal,
+      cancelIn(context),
       dialect,
       headers,
     );
@@ -85,15 +86,15 @@ export function createHttpProvider(
     name,
     kind,
     relays: (protocol) => byProtocol.has(protocol),
-    async *chat(request: ChatRequest, { signal, requestId }: CallContext): ChatStream {
-      const reply = await post(main, request.model, request.stream, main.encodeRequest(request), signal);
-      for await (const batch of decodeReply(name, main, reply)) yield named(batch, requestId, request.model);
+    async *chat(request: ChatRequest, context: CallContext): ChatStream {
+      const reply = await post(main, request.model, request.stream, main.encodeRequest(request), context);
+      for await (const batch of decodeReply(name, main, reply)) yield named(batch, context.requestId, request.model);
     },
-    async relay({ protocol, body, stream, headers }: RelayRequest, { signal }: CallContext) {
+    async relay({ protocol, body, stream, headers }: RelayRequest, context: CallContext) {
       const dialect = byProtocol.get(protocol);
       if (!dialect?.createRelayScanner) throw new ViaductError('internal_error', `${name} does not relay ${protocol}.`);
       const prepared = dialect.forRelay?.(body, stream) ?? { body };
-      const reply = await post(dialect, String(body['model']), stream, prepared.body, signal, headers);
+      const reply = await post(dialect, String(body['model']), stream, prepared.body, context, headers);
       const form = formOf(reply.headers);
       if (form === 'page') throw notTheProtocol(name, reply.body);
       if (form !== (stream ? 'stream' : 'json') && form !== 'unknown')
@@ -107,12 +108,13 @@ export function createHttpProvider(
       };
       return relay;
     },
-    native: async (request, { signal }) => call.raw(request, signal),
-    nativeSocket: (request, { signal }) => call.socket(request, signal),
+    native: async (request, context) => call.raw(request, cancelIn(context)),
+    nativeSocket: (request, context) => call.socket(request, cancelIn(context)),
     close: call.close,
     ...extras({
-      json: async (path, body, { signal }) => parsed(await call.json('POST', path, JSON.stringify(body), signal, main)),
-      get: async (path, signal) => parsed(await call.json('GET', path, undefined, signal, main)),
+      json: async (path, body, context) =>
+        parsed(await call.json('POST', path, JSON.stringify(body), cancelIn(context), main)),
+      get: async (path, signal) => parsed(await call.json('GET', path, undefined, cancelOf(signal), main)),
     }),
   };
 }
@@ -123,6 +125,8 @@ function named(batch: readonly ChatEvent[], id: string, model: string): readonly
   if (first?.type !== 'start' || (first.id && first.model)) return batch;
   return [{ ...first, id: first.id || id, model: first.model || model }, ...batch.slice(1)];
 }
+
+const cancelIn = ({ cancel, signal }: Pick<CallContext, 'signal' | 'cancel'>) => cancel ?? cancelOf(signal);
 
 const defaultType = (stream: boolean) => (stream ? 'text/event-stream; charset=utf-8' : 'application/json');
 
@@ -149,7 +153,7 @@ function createCaller({
     try {
       return await client.send(request);
     } catch (error) {
-      throw connectionError(name, error, request.signal);
+      throw connectionError(name, error, request.cancel);
     }
   };
   const signed = async (request: HttpRequest & { body?: string }) => {
@@ -167,7 +171,7 @@ function createCaller({
       method: string,
       path: string,
       body: string | undefined,
-      signal: AbortSignal,
+      cancel: Cancel,
       dialect: Dialect,
       own?: Record<string, string>,
     ) {
@@ -179,7 +183,7 @@ function createCaller({
           ...(own && withOwn(fixed, own)),
           ...authorized(key),
         };
-        const request = { method, path: locate(path), headers, signal, ...(body !== undefined && { body }) };
+        const request = { method, path: locate(path), headers, cancel, ...(body !== undefined && { body }) };
         const reply = await send(sign ? await signed(request) : request);
         if (reply.status < 300) return reply;
         const error = await failure(name, reply, dialect, key);
@@ -189,19 +193,19 @@ function createCaller({
         if (!ring.hasFresh()) throw error;
       }
     },
-    async raw(request: NativeRequest, signal: AbortSignal) {
+    async raw(request: NativeRequest, cancel: Cancel) {
       const { method, body } = request;
       const path = locateNative(request.path);
       const headers = rawHeaders(request);
       await sign?.({ url: origin + path, method, headers });
-      return send({ method, path, headers, signal, ...(body && { body }) });
+      return send({ method, path, headers, cancel, ...(body && { body }) });
     },
-    async socket(request: NativeRequest, signal: AbortSignal) {
+    async socket(request: NativeRequest, cancel: Cancel) {
       const path = locateNative(request.path);
       try {
-        return await client.upgrade({ method: 'GET', path, headers: rawHeaders(request), signal });
+        return await client.upgrade({ method: 'GET', path, headers: rawHeaders(request), cancel });
       } catch (error) {
-        throw connectionError(name, error, signal);
+        throw connectionError(name, error, cancel);
       }
     },
     close: () => client.close(),
@@ -223,8 +227,8 @@ function restAfter(error: ViaductError, keys: number): number {
 }
 
 /** What went wrong below HTTP. The address stays out of the message: it may be an internal one. */
-function connectionError(name: string, error: unknown, signal: AbortSignal): unknown {
-  if (signal.aborted) return signal.reason;
+function connectionError(name: string, error: unknown, cancel: Cancel): unknown {
+  if (cancel.aborted) return cancel.reason;
   if (error instanceof ViaductError) return error;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (code === 'UND_ERR_CONNECT_TIMEOUT')
