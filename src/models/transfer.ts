@@ -48,7 +48,12 @@ let agent: Dispatcher | undefined;
 
 /** Made at first need, so that a server that never pulls has none. Proxies of the environment are respected. */
 function dispatcher(): Dispatcher {
-  agent ??= new EnvHttpProxyAgent({ connect: { timeout: 10_000 }, keepAliveTimeout: 4_000 });
+  agent ??= new EnvHttpProxyAgent({
+    connect: { timeout: 10_000 },
+    keepAliveTimeout: 4_000,
+    // No proxy can reach this machine's own addresses.
+    noProxy: [process.env['no_proxy'] ?? process.env['NO_PROXY'], 'localhost,127.0.0.1,::1'].filter(Boolean).join(','),
+  });
   return agent;
 }
 
