@@ -67,7 +67,7 @@ function named(text: string, start: number, known: Known, ended: boolean): Readi
   const match = /^([\w.-]+)\s*(?:\[CALL_ID\][\w-]*\s*)?(?:\[ARGS\]\s*)?/.exec(text.slice(start));
   const name = match?.[1] ?? '';
   const open = start + (match?.[0].length ?? 0);
-  if (open === text.length) return ended ? no : wait;
+  if (open === text.length || /^\[[A-Z_]*\]?[\w-]*$/.test(text.slice(open))) return ended ? no : wait;
   if (text[open] !== '{' || !known.isTool(name)) return pythonic(text, start, known, ended);
   const end = scanJson(text, open);
   if (end === 'wait') return ended ? { state: 'broken', end: text.length } : wait;
@@ -266,6 +266,12 @@ const invoke: Syntax = {
   },
 };
 
+/** A mark around calls that says nothing by itself. */
+const wrapper = (marker: string): Syntax => ({
+  marker,
+  read: () => ({ state: 'calls', calls: [], end: marker.length }),
+});
+
 /** `>>>f\n{…}` (functionary). */
 const functionary: Syntax = {
   marker: '>>>',
@@ -329,6 +335,8 @@ export const syntaxes: readonly Syntax[] = [
   prefixed('[TOOL_CALLS]'),
   prefixed('functools'),
   functionTag,
+  wrapper('<function_calls>'),
+  wrapper('</function_calls>'),
   invoke,
   functionary,
   deepSeek,
