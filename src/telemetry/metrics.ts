@@ -2,8 +2,9 @@
  * Figures for Prometheus, in OpenTelemetry's words for generative AI where it has some.
  * Source: https://github.com/open-telemetry/semantic-conventions-genai (August 2026)
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Usage } from '../core/usage.ts';
+import { counter, gauge, histogram } from './prometheus.ts';
 
 /** One call that is over. Times in milliseconds. */
 export type CallFigures = {
@@ -43,99 +44,79 @@ const providerNames: Record<string, string> = {
 
 const durations = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 const tokens = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864];
-/** Clients invent names: beyond so many they share one label. */
-const mostModels = 2000;
+const overheads = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1];
+const mostFeeds = 5000;
 
 /** `targets` gives the state of what the gateway may ask; called once per scrape. */
 export function createMetrics(targets: () => TargetFigures[]): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const registers = [registry];
-  const who = ['gen_ai_operation_name', 'gen_ai_provider_name', 'gen_ai_request_model'];
-  const duration = new Histogram({
-    name: 'gen_ai_client_operation_duration_seconds',
-    help: 'From the request to the last byte of the answer',
-    labelNames: [...who, 'error_type'],
-    buckets: durations,
-    registers,
-  });
-  const firstToken = new Histogram({
-    name: 'gen_ai_client_operation_time_to_first_chunk_seconds',
-    help: 'From the attempt that answered to its first content',
-    labelNames: who,
-    buckets: durations,
-    registers,
-  });
-  const tokenUsage = new Histogram({
-    name: 'gen_ai_client_token_usage',
-    help: 'Tokens of a call',
-    labelNames: [...who, 'gen_ai_token_type'],
-    buckets: tokens,
-    registers,
-  });
-  const overhead = new Histogram({
-    name: 'viaduct_overhead_seconds',
-    help: 'The gateway’s own time before the answer began',
-    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1],
-    registers,
-  });
-  const cost = new Counter({
-    name: 'viaduct_cost_usd_total',
-    help: 'What calls cost',
-    labelNames: ['gen_ai_provider_name', 'gen_ai_request_model'],
-    registers,
-  });
-  const retries = new Counter({
-    name: 'viaduct_extra_attempts_total',
-    help: 'Attempts beyond the first of a call',
-    labelNames: ['gen_ai_request_model'],
-    registers,
-  });
-  new Gauge({
-    name: 'viaduct_target_state',
-    help: 'Breaker of a target: 0 closed, 1 half open, 2 open',
-    labelNames: ['target'],
-    registers,
-    collect() {
-      this.reset();
-      for (const { target, state } of targets()) this.set({ target }, states[state]);
-    },
-  });
-  new Gauge({
-    name: 'viaduct_target_in_flight',
-    help: 'Attempts under way',
-    labelNames: ['target'],
-    registers,
-    collect() {
-      this.reset();
-      for (const { target, busy } of targets()) this.set({ target }, busy);
-    },
-  });
-
-  const models = new Set<string>();
-  const modelLabel = ({ model, provider }: CallFigures) => {
-    if (provider === undefined) return '';
-    if (models.has(model)) return model;
-    if (models.size >= mostModels) return 'other';
-    models.add(model);
-    return model;
+  const families = {
+    duration: histogram(
+      'gen_ai_client_operation_duration_seconds',
+      'From the request to the last byte of the answer',
+      durations,
+    ),
+    firstToken: histogram(
+      'gen_ai_client_operation_time_to_first_chunk_seconds',
+      'From the start of the attempt that answered to its first content',
+      durations,
+    ),
+    tokens: histogram('gen_ai_client_token_usage', 'Tokens of a call', tokens),
+    overhead: histogram('viaduct_overhead_seconds', 'The gateway’s own time before the answer began', overheads),
+    cost: counter('viaduct_cost_usd_total', 'What calls cost'),
+    retries: counter('viaduct_extra_attempts_total', 'Attempts beyond the first of a call'),
+    state: gauge('viaduct_target_state', 'Breaker of a target: 0 closed, 1 half open, 2 open', () =>
+      targets().map(({ target, state }) => [{ target }, states[state]]),
+    ),
+    busy: gauge('viaduct_target_in_flight', 'Attempts under way', () =>
+      targets().map(({ target, busy }) => [{ target }, busy]),
+    ),
   };
 
+  /** Everything one kind of call feeds. */
+  const feed = (operation: string, kind: string, model: string, error: string) => {
+    const labels = {
+      gen_ai_operation_name: operation,
+      gen_ai_provider_name: providerNames[kind] ?? kind,
+      gen_ai_request_model: model,
+    };
+    return {
+      duration: families.duration.series({ ...labels, error_type: error }),
+      firstToken: families.firstToken.series(labels),
+      input: families.tokens.series({ ...labels, gen_ai_token_type: 'input' }),
+      output: families.tokens.series({ ...labels, gen_ai_token_type: 'output' }),
+      cost: families.cost.series(labels),
+      retries: families.retries.series(labels),
+    };
+  };
+  const feeds = new Map<string, ReturnType<typeof feed>>();
+  const overhead = families.overhead.series({});
+
   return {
-    record(call) {
-      const { operation, kind = '', error, usage, totalMs, firstTokenMs, overheadMs, attempts } = call;
-      const provider = providerNames[kind] ?? kind;
-      const model = modelLabel(call);
-      const labels = { gen_ai_operation_name: operation, gen_ai_provider_name: provider, gen_ai_request_model: model };
-      duration.observe({ ...labels, error_type: error?.code ?? '' }, totalMs / 1000);
-      overhead.observe(overheadMs / 1000);
-      if (firstTokenMs !== undefined) firstToken.observe(labels, firstTokenMs / 1000);
-      if (usage.input > 0) tokenUsage.observe({ ...labels, gen_ai_token_type: 'input' }, usage.input);
-      if (usage.output > 0) tokenUsage.observe({ ...labels, gen_ai_token_type: 'output' }, usage.output);
-      if (call.cost) cost.inc({ gen_ai_provider_name: provider, gen_ai_request_model: model }, call.cost);
-      if (attempts > 1) retries.inc({ gen_ai_request_model: model }, attempts - 1);
+    record({ operation, provider, kind = '', model, error, usage, cost, totalMs, firstTokenMs, overheadMs, attempts }) {
+      // Clients invent names; only those that somebody was asked for are labels.
+      let label = provider === undefined ? '' : model;
+      let key = `${operation}\n${kind}\n${label}\n${error?.code ?? ''}`;
+      let series = feeds.get(key);
+      if (!series) {
+        if (feeds.size >= mostFeeds) label = 'other';
+        key = `${operation}\n${kind}\n${label}\n${error?.code ?? ''}`;
+        series = feeds.get(key) ?? feed(operation, kind, label, error?.code ?? '');
+        feeds.set(key, series);
+      }
+      series.duration.add(totalMs / 1000);
+      overhead.add(overheadMs / 1000);
+      if (firstTokenMs !== undefined) series.firstToken.add(firstTokenMs / 1000);
+      if (usage.input > 0) series.input.add(usage.input);
+      if (usage.output > 0) series.output.add(usage.output);
+      if (cost) series.cost.add(cost);
+      if (attempts > 1) series.retries.add(attempts - 1);
     },
-    text: () => registry.metrics(),
+    async text() {
+      const own = Object.values(families).map((family) => family.text());
+      return own.join('') + (await registry.metrics());
+    },
     contentType: registry.contentType,
   };
 }
