@@ -13,10 +13,19 @@ import { newId } from './ids.ts';
 import { isSealedByProvider, type Sealer } from './seal.ts';
 import { estimateTokens } from './size.ts';
 
-/** What a compaction item holds under its seal. */
-type Compacted = { instructions: Item[]; summary: string; latest: Item[] };
+/** A context as a model is to see it, and what a compaction item holds of it under its seal. */
+export type Conversation = {
+  /** System and developer messages of what was compacted, word for word. */
+  instructions: Item[];
+  /** By the model; empty when nothing was compacted. */
+  summary: string;
+  /** What was asked and called, one short line each. */
+  requests: string[];
+  /** Everything since. */
+  latest: Item[];
+};
 
-export type Compaction = { item: CompactionItem; usage: Usage };
+export type Compaction = { item: CompactionItem; conversation: Conversation; usage: Usage };
 
 export type CompactionOptions = {
   caller: Caller;
@@ -30,55 +39,66 @@ export type CompactionOptions = {
 
 const charactersPerToken = 4;
 
-/** Of the limit: what the latest turns may take, and what the summary may. */
+/** Of the limit: what the latest turns may take, what the summary may, and what the short lines may. */
 const latestShare = 0.3;
 const summaryShare = 0.15;
+const requestsShare = 0.1;
 
-/** `items` must hold no compaction: see `expand`. Throws only what would stop any other call too: no key, no quota, client gone. */
-export async function compact(items: readonly Item[], options: CompactionOptions): Promise<Compaction> {
+/** Throws only what would stop any other call too: no key, no quota, no such model, client gone. */
+export async function compact(conversation: Conversation, options: CompactionOptions): Promise<Compaction> {
   const { caller, sealer, limit } = options;
-  const instructions = items.filter(isInstruction);
-  const rest = items.filter((item) => !isInstruction(item));
+  const rest = conversation.latest.filter((item) => !isInstruction(item));
   const cut = cutPoint(rest, limit * latestShare);
   const old = rest.slice(0, cut);
-  const latest = rest.slice(cut);
-  const budget = Math.max(400, Math.floor(limit * summaryShare * charactersPerToken));
-  const { text, usage } = await summarise(old, budget, options);
-  const summary = [text, digest(old, budget)].filter((part) => part !== '').join('\n\n');
-  const content: Compacted = { instructions, summary, latest };
-  return {
-    item: { type: 'compaction', id: newId('cmp'), encrypted_content: sealer.seal('compaction', caller.owner, content) },
-    usage,
+  const budgetOf = (share: number) => Math.max(400, Math.floor(limit * share * charactersPerToken));
+  const { text, usage } = await summarise(conversation.summary, old, budgetOf(summaryShare), options);
+  const compacted: Conversation = {
+    instructions: [...conversation.instructions, ...conversation.latest.filter(isInstruction)],
+    summary: text || conversation.summary,
+    requests: within(budgetOf(requestsShare), [...conversation.requests, ...shortLines(old)]),
+    latest: rest.slice(cut),
   };
+  const encrypted_content = sealer.seal('compaction', caller.owner, compacted);
+  return { item: { type: 'compaction', id: newId('cmp'), encrypted_content }, conversation: compacted, usage };
 }
 
 /**
- * Items with compactions → the plain items that they stand for. What lies before the last compaction is in it and goes, but
+ * Items, compactions among them → the conversation that they stand for. What lies before the last compaction is in it and goes, but
  * for instructions that it does not know. Throws invalid_encrypted_content.
  */
-export function expand(items: readonly Item[], owner: string, sealer: Sealer): Item[] {
+export function conversationOf(items: readonly Item[], owner: string, sealer: Sealer): Conversation {
   const last = items.findLastIndex(({ type }) => type === 'compaction');
   const item = items[last];
-  if (item?.type !== 'compaction') return [...items];
+  if (item?.type !== 'compaction') return { instructions: [], summary: '', requests: [], latest: [...items] };
+  const before = items.slice(0, last).filter(isInstruction);
   // Sealed by a provider: it alone can open it, see native.ts.
   if (isSealedByProvider(item.encrypted_content))
-    return items.filter((kept, index) => index >= last || isInstruction(kept));
-  const { instructions, summary, latest } = sealer.open('compaction', owner, item.encrypted_content) as Compacted;
-  const known = new Set(instructions.map(contentOf));
-  const more = items.slice(0, last).filter((before) => isInstruction(before) && !known.has(contentOf(before)));
-  return [...instructions, ...more, ...withSummary(summary, latest), ...items.slice(last + 1)];
+    return { instructions: before, summary: '', requests: [], latest: items.slice(last) };
+  const sealed = sealer.open('compaction', owner, item.encrypted_content) as Conversation;
+  const known = new Set(sealed.instructions.map(contentOf));
+  return {
+    ...sealed,
+    instructions: [...sealed.instructions, ...before.filter((instruction) => !known.has(contentOf(instruction)))],
+    latest: [...sealed.latest, ...items.slice(last + 1)],
+  };
 }
 
 const contentOf = (item: Item) => JSON.stringify(item.type === 'message' ? item.content : item);
 
-/** The summary goes before the first message of the user, so that roles still take turns, as many chat templates demand. */
-function withSummary(summary: string, latest: Item[]): Item[] {
-  if (summary === '') return latest;
-  const part = { type: 'input_text' as const, text: `Summary of the conversation so far:\n${summary}\n` };
+/**
+ * The conversation as plain items. The summary goes into the first message of the user, so that roles still take turns, as many
+ * chat templates demand.
+ */
+export function plain({ instructions, summary, requests, latest }: Conversation): Item[] {
+  const lines = requests.length > 0 ? ['Earlier requests, in short:', ...requests] : [];
+  const text = [...(summary ? ['Summary of the conversation so far:', summary, ''] : []), ...lines].join('\n');
+  if (text === '') return [...instructions, ...latest];
+  const part = { type: 'input_text' as const, text: `${text}\n\n` };
   const [first, ...others] = latest;
   if (first?.type === 'message' && first.role === 'user')
-    return [{ ...first, content: [part, ...first.content] }, ...others];
-  return [{ type: 'message', id: newId('msg'), status: 'completed', role: 'user', content: [part] }, ...latest];
+    return [...instructions, { ...first, content: [part, ...first.content] }, ...others];
+  const message: Item = { type: 'message', id: newId('msg'), status: 'completed', role: 'user', content: [part] };
+  return [...instructions, message, ...latest];
 }
 
 /**
@@ -107,6 +127,7 @@ function hasOpenCall(items: readonly Item[]): boolean {
 }
 
 async function summarise(
+  summary: string,
   items: readonly Item[],
   budget: number,
   { caller, settings, limit, focus }: CompactionOptions,
@@ -120,7 +141,7 @@ async function summarise(
         protocol: 'openai-responses',
         model: settings.model,
         stream: false,
-        decode: () => summaryRequest(settings, transcript(items, room), budget, focus),
+        decode: () => summaryRequest(settings, transcript(summary, items, room), budget, focus),
       });
       // Without a body of the client's there is nothing to relay.
       if (!('events' in answer)) return none;
@@ -158,35 +179,41 @@ function summaryRequest(settings: Settings, text: string, budget: number, focus:
 }
 
 /** The conversation as text, at most `room` characters: its beginning and its end where it is longer. */
-function transcript(items: readonly Item[], room: number): string {
-  const lines = items.flatMap((item) => {
+function transcript(summary: string, items: readonly Item[], room: number): string {
+  const before = summary ? [`Summary of what was before: ${shorten(summary, Math.floor(room / 4))}`] : [];
+  const said = items.flatMap((item) => {
     const text = textOf(item);
     return text === '' ? [] : [shorten(`${speaker(item)}: ${text}`, Math.max(200, Math.floor(room / 4)))];
   });
-  const all = lines.join('\n');
+  const all = [...before, ...said].join('\n');
   if (all.length <= room) return all;
   const part = Math.floor(room / 3);
   return `${all.slice(0, part)}\n…\n${all.slice(-(room - part))}`;
 }
 
-/** What the user asked for and what was called, each in one short line: small models forget in their summaries what this keeps. */
-function digest(items: readonly Item[], budget: number): string {
-  const lines = items.flatMap((item) => {
-    const text = textOf(item).replace(/\s+/g, ' ');
-    const wanted = (item.type === 'message' && item.role === 'user') || item.type === 'function_call';
+/** What the user asked for and what was called: small models forget in their summaries what these lines keep. */
+function shortLines(items: readonly Item[]): string[] {
+  return items.flatMap((item) => {
+    const text = textOf(item).replace(/\s+/g, ' ').trim();
+    const wanted = isUserMessage(item) || item.type === 'function_call' || item.type === 'custom_tool_call';
     return wanted && text !== '' ? [`- ${speaker(item)}: ${shorten(text, 160)}`] : [];
   });
-  const kept: string[] = [];
-  let size = 0;
-  // The first says what it is all about; of the others the latest count.
-  for (const line of [...lines.slice(0, 2), ...lines.slice(2).reverse()]) {
-    if (size + line.length > budget) break;
-    size += line.length + 1;
-    kept.push(line);
-  }
-  const opening = kept.slice(0, 2);
-  return kept.length === 0 ? '' : ['Earlier requests, in short:', ...opening, ...kept.slice(2).reverse()].join('\n');
 }
+
+/** At most `characters`: the first lines say what it is all about, of the others the latest count. */
+function within(characters: number, lines: string[]): string[] {
+  const first = lines.slice(0, firstLines);
+  let room = characters - first.join('').length;
+  const newest: string[] = [];
+  for (const line of lines.slice(firstLines).reverse()) {
+    room -= line.length;
+    if (room < 0) break;
+    newest.unshift(line);
+  }
+  return [...first, ...newest];
+}
+
+const firstLines = 3;
 
 const speaker = (item: Item) =>
   item.type === 'message'

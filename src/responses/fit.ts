@@ -2,7 +2,7 @@
 import { ViaductError } from '../core/errors.ts';
 import type { Caller, ChatAnswer, ChatCall } from '../gateway/gateway.ts';
 import type { CompactionItem, Item, Settings } from '../protocols/openai-responses.ts';
-import { compact, expand } from './compaction.ts';
+import { type Conversation, compact, plain } from './compaction.ts';
 import type { Sealer } from './seal.ts';
 import { charactersOf, estimateTokens } from './size.ts';
 import { dropOldest } from './truncate.ts';
@@ -25,48 +25,48 @@ const maxCompactions = 4;
 const maxTruncations = 12;
 
 /**
- * Ask the model about `items`. Where the client allows it and the context is too long, it is made shorter and asked again:
- * `context_management` compacts above its threshold and wherever the model refuses, `truncation: auto` drops the oldest.
+ * Ask the model to continue the conversation. Where the client allows it and the context is too long, it is made shorter and
+ * asked again: `context_management` compacts above its threshold and wherever the model refuses, `truncation: auto` drops the oldest.
  * Throws what the model's provider throws, context_length_exceeded where nothing may or can go.
  */
-export async function askWithin(items: readonly Item[], options: FitOptions): Promise<Fitted> {
+export async function askWithin(whole: Conversation, options: FitOptions): Promise<Fitted> {
   const { caller, settings, callOf } = options;
   const [management] = settings.context_management ?? [];
   const threshold = management?.compact_threshold ?? undefined;
-  let context = items;
+  let conversation = whole;
+  let items = plain(conversation);
   let compaction: CompactionItem | undefined;
+  const shrink = (to: Conversation) => {
+    conversation = to;
+    items = plain(to);
+  };
   const compactTo = async (limit: number) => {
-    ({ item: compaction } = await compact(context, { ...options, limit }));
-    context = expand([compaction], caller.owner, options.sealer);
+    const made = await compact(conversation, { ...options, limit });
+    compaction = made.item;
+    shrink(made.conversation);
   };
 
-  if (threshold !== undefined && (await reaches(threshold, context, caller, callOf(context))))
-    await compactTo(threshold);
-  let limit = Math.min(threshold ?? Number.POSITIVE_INFINITY, estimateTokens(context));
+  if (threshold !== undefined && (await reaches(threshold, items, caller, callOf(items)))) await compactTo(threshold);
+  let limit = Math.min(threshold ?? Number.POSITIVE_INFINITY, estimateTokens(items));
   for (let attempt = 0; attempt <= maxTruncations; attempt++) {
     try {
-      return { answer: await caller.chat(callOf(context)), compaction };
+      return { answer: await caller.chat(callOf(items)), compaction };
     } catch (thrown) {
       const error = ViaductError.from(thrown);
       if (error.code !== 'context_length_exceeded') throw error;
       limit = Math.floor(limit * 0.7);
       if (management && attempt < maxCompactions) await compactTo(limit);
-      else context = shortened(context, management !== undefined || settings.truncation === 'auto', error);
+      else shrink(truncated(conversation, management !== undefined || settings.truncation === 'auto', error));
     }
   }
-  throw new ViaductError(
-    'context_length_exceeded',
-    'The input does not fit the context of the model, however much is left out.',
-    {
-      param: 'input',
-    },
-  );
+  const message = 'The input does not fit the context of the model, however much is left out.';
+  throw new ViaductError('context_length_exceeded', message, { param: 'input' });
 }
 
-function shortened(items: readonly Item[], allowed: boolean, error: ViaductError): Item[] {
-  const shorter = allowed ? dropOldest(items, 0.7) : undefined;
-  if (!shorter) throw error;
-  return shorter;
+function truncated(conversation: Conversation, allowed: boolean, error: ViaductError): Conversation {
+  const latest = allowed ? dropOldest(conversation.latest, 0.7) : undefined;
+  if (!latest) throw error;
+  return { ...conversation, latest };
 }
 
 /** Asks the model only where a guess could be wrong: a text has at most as many tokens as characters. */

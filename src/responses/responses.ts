@@ -7,7 +7,7 @@ import { conversationStore } from '../store/conversations.ts';
 import type { Store } from '../store/open.ts';
 import { responseStore } from '../store/responses.ts';
 import { createBackground } from './background.ts';
-import { type Compaction, compact, expand } from './compaction.ts';
+import { type Compaction, compact, conversationOf, plain } from './compaction.ts';
 import { asStored, resolveContext, type Stores } from './context.ts';
 import { createEventLog } from './event-log.ts';
 import { createSealer, openReasoning } from './seal.ts';
@@ -69,7 +69,7 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
   const contextOf = async (body: JsonObject, owner: string) => {
     const settings = decodeSettings(body);
     const { before, input } = await resolveContext(body['input'], settings, owner, stores);
-    return { settings, items: expand([...before, ...input], owner, sealer) };
+    return { settings, conversation: conversationOf([...before, ...input], owner, sealer) };
   };
 
   const background = createBackground(deps, log, addToConversation);
@@ -135,15 +135,15 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
 
     /** A conversation → the one item that stands for it, and what making it took. Throws as `prepare` does. */
     async compact(body: JsonObject, caller: Caller): Promise<Compaction> {
-      const { settings, items } = await contextOf(body, caller.owner);
-      const limit = Math.min(Math.max(estimateTokens(items), 1000), mostCompacted);
-      return compact(items, { caller, settings, sealer, limit, focus: settings.instructions ?? undefined });
+      const { settings, conversation } = await contextOf(body, caller.owner);
+      const limit = Math.min(Math.max(estimateTokens(plain(conversation)), 1000), mostCompacted);
+      return compact(conversation, { caller, settings, sealer, limit, focus: settings.instructions ?? undefined });
     },
 
     /** How many tokens the request would take as input. */
     async countInput(body: JsonObject, caller: Caller): Promise<number> {
-      const { settings, items } = await contextOf(body, caller.owner);
-      const decode = () => chatRequest(settings, items, openReasoning(sealer, caller.owner));
+      const { settings, conversation } = await contextOf(body, caller.owner);
+      const decode = () => chatRequest(settings, plain(conversation), openReasoning(sealer, caller.owner));
       const call = { protocol: 'openai-responses', model: settings.model, stream: false, decode } as const;
       return (await caller.countTokens(call)).result;
     },

@@ -20,7 +20,7 @@ import {
   type Settings,
   wantsSummary,
 } from '../protocols/openai-responses.ts';
-import { expand } from './compaction.ts';
+import { conversationOf, plain } from './compaction.ts';
 import { type Context, type Memory, resolveContext, type Stores } from './context.ts';
 import { askWithin, type Fitted } from './fit.ts';
 import { newId } from './ids.ts';
@@ -79,9 +79,9 @@ export async function prepareTurn(
   const context = await resolveContext(body['input'], settings, caller.owner, stores, memory);
   const { owner } = caller;
   const openThought = openReasoning(sealer, owner);
-  const items = expand([...context.before, ...context.input], owner, sealer);
+  const conversation = conversationOf([...context.before, ...context.input], owner, sealer);
   // What a client can get wrong in its items is found here, before anything runs.
-  checkItems(items, openThought);
+  checkItems(plain(conversation), openThought);
 
   const id = newId('resp');
   const encoder = createStreamEncoder({
@@ -112,7 +112,7 @@ export async function prepareTurn(
   let fitted: Fitted | undefined;
   let begun: Promise<void> | undefined;
   const begin = () => {
-    begun ??= askWithin(items, { caller, settings, sealer, callOf }).then((given) => {
+    begun ??= askWithin(conversation, { caller, settings, sealer, callOf }).then((given) => {
       fitted = given;
     });
     return begun;
