@@ -4,6 +4,7 @@ import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { type BlobRef, buildManifest, type ModelParts } from './build.ts';
 import { type GgufInfo, readGguf } from './gguf.ts';
+import { compileGoTemplate, GoTemplateError } from './go-template.ts';
 import { type Digest, isDigest, mediaTypes } from './manifest.ts';
 import type { ResolvedModel, StoredMessage, StoredModel } from './model.ts';
 import { parseName } from './names.ts';
@@ -44,6 +45,7 @@ export async function createModel(
   const { onProgress = () => {}, pull } = options;
   const name = parseName(request.name);
   const params = checkParameters(request.params ?? {});
+  if (request.template !== undefined) checkTemplate(request.template);
   const releases: (() => void)[] = [];
   const hold = (digests: Digest[]) => {
     releases.push(store.hold(digests));
@@ -65,6 +67,18 @@ export async function createModel(
     return stored;
   } finally {
     for (const release of releases) release();
+  }
+}
+
+function checkTemplate(template: string) {
+  try {
+    compileGoTemplate(template);
+  } catch (cause) {
+    if (!(cause instanceof GoTemplateError)) throw cause;
+    throw new ViaductError('invalid_modelfile', `TEMPLATE is not a Go template: ${cause.message}`, {
+      param: 'template',
+      cause,
+    });
   }
 }
 

@@ -147,6 +147,13 @@ const bad: [title: string, path: string, body: object, status: number, error: Re
     /warmth/,
   ],
   [
+    'create with a template that is none',
+    '/api/create',
+    { model: 'x', from: 'mine', template: '{{ range }', stream: false },
+    400,
+    /TEMPLATE/,
+  ],
+  [
     'create with a blob that is not there',
     '/api/create',
     { model: 'x', files: { a: sha256('a') }, stream: false },
