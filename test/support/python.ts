@@ -4,14 +4,17 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { cacheFolder, withLock } from './cache.ts';
 
-const requirements = ['openai[realtime]', 'ollama', 'anthropic', 'instructor', 'httpx'];
+const requirements = ['openai[realtime]', 'ollama', 'anthropic', 'httpx'];
+// Its bound on jiter is older than the newest openai's, at which pip tries every version of openai for many minutes.
+const withoutBounds = ['instructor'];
+const theirNeeds = ['docstring-parser', 'jinja2', 'tenacity', 'typer', 'rich', 'aiohttp', 'requests', 'regex'];
 
 /** Path of a Python that has the client libraries; makes the environment at first need. */
 export async function pythonWithClients(): Promise<string> {
   const folder = join(cacheFolder, 'python');
   const python = join(folder, 'bin/python');
   const stamp = join(folder, 'requirements.txt');
-  const wanted = requirements.join('\n');
+  const wanted = [...requirements, ...withoutBounds].join('\n');
   const ready = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
   if (ready()) return python;
   return withLock('python', async () => {
@@ -19,7 +22,9 @@ export async function pythonWithClients(): Promise<string> {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(cacheFolder, { recursive: true });
     await run('python3', ['-m', 'venv', folder]);
-    await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...requirements]);
+    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
+    await run(python, [...install, ...requirements, ...theirNeeds]);
+    await run(python, [...install, '--no-deps', ...withoutBounds]);
     writeFileSync(stamp, wanted);
     return python;
   });
