@@ -1,6 +1,7 @@
 /** All front doors on one server. Each renders failures in its own dialect. */
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { ViaductError } from '../core/errors.ts';
+import type { Caller } from '../gateway/gateway.ts';
 import { isDeeperThan } from '../lib/json-depth.ts';
 import { anthropic } from './anthropic/index.ts';
 import type { Endpoint, FrontDoor, Services } from './define.ts';
@@ -11,6 +12,14 @@ import { openai } from './openai/index.ts';
 import { openApiDoor } from './openapi.ts';
 import { operations } from './operations.ts';
 import { providers } from './providers.ts';
+import { fastifyOptions, localOnly, type SecurityOptions, secure } from './security.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What was found out before the body was read. */
+    entry: { requestId: string; caller?: Caller } | undefined;
+  }
+}
 
 const defaultBodyLimit = 32 * 2 ** 20;
 const deepestBody = 256;
@@ -18,9 +27,21 @@ const deepestBody = 256;
 export function createApp(
   services: Services,
   given: FrontDoor[] = [openai, anthropic, ollama, providers, operations],
+  security: SecurityOptions = localOnly,
 ): FastifyInstance {
   const doors = [...given, openApiDoor(given)];
-  const app = Fastify({ logger: false, bodyLimit: defaultBodyLimit, forceCloseConnections: 'idle' });
+  const refusal = createRefusal(doors);
+  const app = Fastify({
+    ...fastifyOptions(security),
+    logger: false,
+    bodyLimit: defaultBodyLimit,
+    forceCloseConnections: 'idle',
+  }) as FastifyInstance;
+  secure(app, security, (request, reply, error) => {
+    const { door } = refusal(request.method, request.url);
+    sendError(reply, error, door, '');
+  });
+  app.decorateRequest('entry', undefined);
   app.removeAllContentTypeParsers();
   // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama.
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -51,29 +72,39 @@ export function createApp(
       method,
       url: path,
       ...(bodyLimit && { bodyLimit }),
-      async handler(request, reply) {
+      // Before the body is read: who has no key makes us parse nothing.
+      async onRequest(request, reply) {
         const credentials = credentialsOf(request, reply);
-        reply.header('x-request-id', credentials.requestId);
-        if (door.requestIdHeader) reply.header(door.requestIdHeader, credentials.requestId);
+        const { requestId } = credentials;
+        reply.header('x-request-id', requestId);
+        if (door.requestIdHeader) reply.header(door.requestIdHeader, requestId);
+        request.entry = { requestId };
+        if (endpoint.access === 'public') return undefined;
         try {
-          if (endpoint.access === 'public') await endpoint.handle({ request, reply, services });
-          else {
-            const caller = await services.gateway.enter(credentials);
-            if (endpoint.access === 'admin' && !caller.admin)
-              throw new ViaductError('permission_denied', 'This needs an admin key.');
-            await endpoint.handle({ request, reply, caller, services });
-          }
-          return reply;
+          const caller = await services.gateway.enter(credentials);
+          if (endpoint.access === 'admin' && !caller.admin)
+            throw new ViaductError('permission_denied', 'This needs an admin key.');
+          request.entry = { requestId, caller };
+          return undefined;
         } catch (thrown) {
-          return sendError(reply, ViaductError.from(thrown), door, credentials.requestId);
+          return sendError(reply, ViaductError.from(thrown), door, requestId);
         }
       },
-      errorHandler(error, _request, reply) {
-        return sendError(reply, fromFastify(error), door, '');
+      async handler(request, reply) {
+        const { caller, requestId = '' } = request.entry ?? {};
+        try {
+          if (endpoint.access === 'public') await endpoint.handle({ request, reply, services });
+          else if (caller) await endpoint.handle({ request, reply, caller, services });
+          return reply;
+        } catch (thrown) {
+          return sendError(reply, ViaductError.from(thrown), door, requestId);
+        }
+      },
+      errorHandler(error, request, reply) {
+        return sendError(reply, fromFastify(error), door, request.entry?.requestId ?? '');
       },
     });
   }
-  const refusal = createRefusal(doors);
   app.setNotFoundHandler((request, reply) => {
     const { door, error } = refusal(request.method, request.url);
     const { requestId } = credentialsOf(request, reply);
