@@ -1,0 +1,132 @@
+/** A provider that speaks the Responses API itself, replayed from a recording of OpenAI: nothing of its own is lost, state is kept here. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, before, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import OpenAI from 'openai';
+import { openai } from '../../src/providers/openai.ts';
+import { type ResponsesApp, startResponsesApp } from '../support/responses-app.ts';
+import { checkEvents } from '../support/responses-contract.ts';
+import { openSocket } from '../support/responses-socket.ts';
+
+type Wire = { [field: string]: unknown };
+const fixtures = join(import.meta.dirname, '../../src/protocols/openai-responses/__fixtures__');
+const recorded = (file: string) =>
+  (JSON.parse(readFileSync(join(fixtures, file), 'utf8')) as { response: { body: string } }).response.body;
+const search = recorded('openai-openai-responses-model-web-search-tool.json');
+const tools = recorded('openai-sse-responses-tool-use-streaming.json');
+
+let upstream: Server;
+let app: ResponsesApp;
+let client: OpenAI;
+let reply: { type: string; body: string; later?: string };
+let asked: Wire[] = [];
+
+before(async () => {
+  upstream = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    asked.push(JSON.parse(Buffer.concat(chunks).toString()) as Wire);
+    response.setHeader('content-type', reply.type);
+    response.write(reply.body);
+    if (reply.later) await sleep(50);
+    response.end(reply.later);
+  }).listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  const { port } = upstream.address() as AddressInfo;
+  const provider = openai.create('local', { api_key: 'sk-test', base_url: `http://127.0.0.1:${port}/v1` });
+  app = await startResponsesApp({ ...provider, describe: (id) => ({ id }) });
+  client = new OpenAI({ baseURL: `${app.url}/v1`, apiKey: 'ann', maxRetries: 0 });
+});
+after(async () => {
+  await app.close();
+  upstream.close();
+});
+beforeEach(() => {
+  asked = [];
+});
+
+const json = (body: string) => ({ type: 'application/json', body });
+const stream = (body: string) => ({ type: 'text/event-stream', body });
+const typesOf = (output: readonly { type: string }[]) => output.map(({ type }) => type);
+
+test("searches and citations of the provider are in the answer, stored, and part of the next turn's input", async () => {
+  reply = json(search);
+  const wire = JSON.parse(search) as { output: { type: string }[]; usage: { input_tokens: number } };
+  const first = await client.responses.create({ model: 'm', input: 'News?', tools: [{ type: 'web_search' }] });
+  assert.match(first.id, /^resp_[0-9a-f]{32}$/);
+  assert.deepEqual(typesOf(first.output), typesOf(wire.output));
+  assert.equal(first.usage?.input_tokens, wire.usage.input_tokens);
+  assert.deepEqual(asked[0]?.['tools'], [{ type: 'web_search' }]);
+  assert.equal(asked[0]?.['store'], false);
+
+  const found = await client.responses.retrieve(first.id);
+  assert.deepEqual(typesOf(found.output), typesOf(wire.output));
+  const second = {
+    model: 'm',
+    input: 'More?',
+    previous_response_id: first.id,
+    tools: [{ type: 'web_search' as const }],
+  };
+  await client.responses.create(second);
+  const input = asked[1]?.['input'] as Wire[];
+  assert.ok(!('previous_response_id' in (asked[1] ?? {})));
+  assert.ok(input.some(({ type }) => type === 'web_search_call'));
+  assert.deepEqual([input[0]?.['role'], input.at(-1)?.['role']], ['user', 'user']);
+});
+
+test('a stream becomes ours: numbers, id, places; over WebSocket and in the background too', async () => {
+  reply = stream(tools);
+  const body = { model: 'm', input: 'Multiply.', reasoning: { effort: 'low' as const } };
+  const http: Wire[] = [];
+  for await (const event of await client.responses.create({ ...body, stream: true })) http.push({ ...event });
+  checkEvents(http);
+  assert.deepEqual(asked[0]?.['include'], ['reasoning.encrypted_content']);
+  assert.ok(!JSON.stringify(http).includes('encrypted_content'), 'nobody asked for the seals');
+
+  await using socket = await openSocket(app.url);
+  const turn = await socket.turn(body);
+  checkEvents(turn);
+  assert.deepEqual(
+    turn.map(({ type }) => type),
+    http.map(({ type }) => type),
+  );
+
+  const { id } = await client.responses.create({ ...body, background: true });
+  for (let found = await client.responses.retrieve(id); found.status !== 'completed'; )
+    found = await client.responses.retrieve(id);
+  const again: Wire[] = [];
+  for await (const event of await client.responses.retrieve(id, { stream: true })) again.push({ ...event });
+  checkEvents(again);
+});
+
+test('what is not stored and stands alone passes through untouched', async () => {
+  reply = stream(tools);
+  const body = { model: 'm', input: 'Multiply.', store: false, stream: true, new_field: { kept: true } };
+  const passed = await fetch(`${app.url}/v1/responses`, { method: 'POST', body: JSON.stringify(body) });
+  assert.equal(await passed.text(), tools);
+  assert.deepEqual(asked[0]?.['new_field'], { kept: true });
+  reply = json(search);
+  const unary = await fetch(`${app.url}/v1/responses`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'm', input: 'x', store: false }),
+  });
+  assert.equal(await unary.text(), search);
+});
+
+test('its failure in the middle is ours', async () => {
+  const half = tools.slice(0, tools.indexOf('event: response.completed'));
+  const failed = { type: 'response.failed', response: { error: { code: 'server_error', message: 'inner words' } } };
+  reply = { ...stream(half), later: `event: response.failed\ndata: ${JSON.stringify(failed)}\n\n` };
+  const passed = await fetch(`${app.url}/v1/responses`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'm', input: 'x', stream: true }),
+  });
+  const text = await passed.text();
+  assert.match(text, /event: error\n.*\n\nevent: response\.failed\n/);
+  assert.doesNotMatch(text, /inner words/);
+});
