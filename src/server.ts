@@ -1,23 +1,29 @@
 /** Puts the parts together: settings → stores → engine → providers → gateway → front doors → a listening server. */
-import { createApp } from './api/app.ts';
+import { type AdminServices, createAdminDoor, createSignIn } from './api/admin/index.ts';
+import { createApp, frontDoors } from './api/app.ts';
 import type { Services } from './api/define.ts';
 import { listen } from './api/listen.ts';
 import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
 import { attachNativeWebSocket } from './api/providers.ts';
-import { type Config, loadSettings, type Settings, watchConfig } from './config.ts';
+import { refuseOpenBind, type SecurityOptions } from './api/security.ts';
+import { type Config, loadSettings, relativeTo, type Settings, watchConfig } from './config.ts';
 import type { Provider } from './core/provider.ts';
 import { findEngine } from './engine/engine.ts';
 import { installEngine } from './engine/install.ts';
 import { createScheduler } from './engine/scheduler.ts';
-import { createBoundary } from './gateway/boundary.ts';
+import { type Boundary, createBoundary } from './gateway/boundary.ts';
 import { createGateway } from './gateway/gateway.ts';
-import { urlOf } from './lib/server-address.ts';
+import { listensOnLoopback, urlOf } from './lib/server-address.ts';
 import { storeRoots } from './models/roots.ts';
 import { createModelStore } from './models/store.ts';
 import { createProviderSet } from './providers/index.ts';
 import { createLocalProvider } from './providers/local.ts';
 import { createResponses } from './responses/responses.ts';
-import { openStore } from './store/open.ts';
+import { auditStore } from './store/audit.ts';
+import { contentStore } from './store/contents.ts';
+import { ledgerStore } from './store/ledger.ts';
+import { openStore, type Store } from './store/open.ts';
+import { sessionStore } from './store/sessions.ts';
 import { storedChatStore } from './store/stored-chats.ts';
 import { createLog, type Log } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
@@ -51,6 +57,18 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
 
   const db = await openStore({ database: config.database, home });
   const boundary = await createBoundary({ ...boundarySettings(settings, address.host), db, warn: log.warn });
+  try {
+    refuseOpenBind({
+      loopback: listensOnLoopback(address.host),
+      host: address.host,
+      authMode: config.auth.mode,
+      hasKey: settings.adminKey !== undefined || (await boundary.administration.keys.count()) > 0,
+    });
+  } catch (error) {
+    await boundary.close();
+    await db.destroy();
+    throw error;
+  }
   const models = createModelStore({ roots: storeRoots(environment) });
   // Requests look names up in memory: it must be filled before the first one.
   await models.list();
@@ -87,7 +105,11 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     now: Date.now,
   };
 
-  const app = createApp(services);
+  const admin = createAdminDoor(adminServices(boundary, db, settings), {
+    sessionMs: config.oidc?.session ?? 43_200_000,
+    redirectUrl: config.oidc?.redirect_url,
+  });
+  const app = createApp(services, [...frontDoors, admin], securitySettings(settings, address.host));
   const sockets = attachResponsesWebSocket(app.server, services);
   attachNativeWebSocket(app.server, services);
   const port = await listen(app, address.host, address.port);
@@ -161,7 +183,7 @@ function boundarySettings({ config, home, adminKey }: Settings, host: string) {
     authMode: config.auth.mode,
     secret: config.auth.secret,
     rotationOverlapMs: config.auth.rotation_overlap,
-    loopback: /^(localhost|127(\.\d+){3}|::1)$/.test(host),
+    loopback: listensOnLoopback(host),
     limits: config.limits,
     prices: Object.fromEntries(
       Object.entries(config.prices).map(([target, { cache_read, cache_write, ...price }]) => [
@@ -180,5 +202,39 @@ function boundarySettings({ config, home, adminKey }: Settings, host: string) {
       lifetimeHours: machine.lifetime_hours,
     },
     now: Date.now,
+  };
+}
+
+function adminServices(boundary: Boundary, db: Store, { config }: Settings): AdminServices {
+  const { oidc } = config;
+  return {
+    boundary,
+    ledger: ledgerStore(db),
+    audit: auditStore(db),
+    contents: contentStore(db),
+    sessions: sessionStore(db),
+    ...(oidc && {
+      signIn: createSignIn({
+        issuer: oidc.issuer,
+        clientId: oidc.client_id,
+        clientSecret: oidc.client_secret,
+        scopes: oidc.scopes,
+        rolesClaim: oidc.roles_claim,
+        roles: oidc.roles,
+      }),
+    }),
+    config: () => config,
+    now: Date.now,
+  };
+}
+
+function securitySettings({ config: { server }, file }: Settings, host: string): SecurityOptions {
+  return {
+    loopback: listensOnLoopback(host),
+    hosts: server.hosts,
+    origins: server.origins,
+    trustedProxies: server.trusted_proxies,
+    tls: server.tls && { cert: relativeTo(file, server.tls.cert), key: relativeTo(file, server.tls.key) },
+    maxConnections: server.max_connections,
   };
 }

@@ -24,9 +24,12 @@ declare module 'fastify' {
 const defaultBodyLimit = 32 * 2 ** 20;
 const deepestBody = 256;
 
+/** Every door that needs nothing but the services. */
+export const frontDoors: FrontDoor[] = [openai, anthropic, ollama, providers, operations];
+
 export function createApp(
   services: Services,
-  given: FrontDoor[] = [openai, anthropic, ollama, providers, operations],
+  given: FrontDoor[] = frontDoors,
   security: SecurityOptions = localOnly,
 ): FastifyInstance {
   const doors = [...given, openApiDoor(given)];

@@ -18,7 +18,12 @@ const server = z.strictObject({
     .array(z.string())
     .default([])
     .describe('Names under which clients reach this server, besides its own address'),
+  trusted_proxies: z
+    .array(z.string())
+    .default([])
+    .describe('Addresses or ranges of reverse proxies whose X-Forwarded-For is believed'),
   tls: z.strictObject({ cert: z.string(), key: z.string() }).optional().describe('Files in PEM form'),
+  max_connections: count().default(10_000),
 });
 
 const auth = z.strictObject({
@@ -46,6 +51,7 @@ const oidc = z
       .record(z.string(), z.enum(['admin', 'manager', 'viewer']))
       .default({})
       .describe('Value of the claim → role'),
+    session: duration().default(43_200_000).describe('How long a sign-in lasts'),
   })
   .describe('Sign-in to the console');
 

@@ -73,6 +73,8 @@ export function createAdministration({ db, directory, serverSecret, rotationOver
     keys: {
       list: keys.list,
       get: keyOrThrow,
+      /** Neither revoked nor disabled. */
+      count: keys.count,
 
       async create(options: NewKeyOptions): Promise<CreatedKey> {
         checkPolicy(options.policy);

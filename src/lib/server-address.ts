@@ -30,3 +30,6 @@ export function urlOf({ scheme, host, port, path }: ServerAddress): string {
 }
 
 export const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1|0\.0\.0\.0|::)$/i.test(host);
+
+/** Does a server that listens there hear this machine only? Unlike `isLoopback`, which is about whom a client calls. */
+export const listensOnLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);

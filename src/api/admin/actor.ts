@@ -1,6 +1,7 @@
 /** Who administers, and what that one may see and change. Every endpoint of /admin starts here. */
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { z } from 'zod';
 import { ViaductError } from '../../core/errors.ts';
 import type { Boundary } from '../../gateway/boundary.ts';
 import { hashSecret } from '../../gateway/secrets.ts';
@@ -44,14 +45,17 @@ export type AdminEndpoint = {
   method: Endpoint['method'];
   path: string;
   needs: 'read' | 'manage' | 'admin';
+  /** What checks the body, for /openapi.json. */
+  body?: z.ZodType;
   handle(exchange: AdminExchange): Promise<unknown>;
 };
 
 /** The actor is known and may do this kind of thing before `handle` runs, so no endpoint can forget to ask. */
-export function guarded({ method, path, needs, handle }: AdminEndpoint, services: AdminServices): Endpoint {
+export function guarded({ method, path, needs, body, handle }: AdminEndpoint, services: AdminServices): Endpoint {
   return {
     method,
     path,
+    ...(body && { body }),
     access: 'public',
     async handle({ request, reply }: PublicExchange) {
       const actor = await actorOf(request, reply, services);

@@ -26,6 +26,7 @@ export const budgets: AdminEndpoint[] = [
     method: 'POST',
     path: '/admin/budgets',
     needs: 'manage',
+    body: createShape,
     async handle(exchange) {
       const { actor, services } = exchange;
       const { scope, scope_id, period, amount, soft, webhook } = parsed(createShape, exchange.request.body);
@@ -72,6 +73,7 @@ export const budgets: AdminEndpoint[] = [
     method: 'POST',
     path: '/admin/budgets/:id',
     needs: 'manage',
+    body: updateShape,
     async handle(exchange) {
       const budget = await changeable(exchange);
       const { amount, soft, webhook } = parsed(updateShape, exchange.request.body);

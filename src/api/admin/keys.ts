@@ -73,6 +73,7 @@ export const keys: AdminEndpoint[] = [
     method: 'POST',
     path: '/admin/keys',
     needs: 'manage',
+    body: createShape,
     async handle(exchange) {
       const { request, reply, actor, services } = exchange;
       const { administration } = services.boundary;
@@ -137,6 +138,7 @@ export const keys: AdminEndpoint[] = [
     method: 'POST',
     path: '/admin/keys/:id',
     needs: 'manage',
+    body: updateShape,
     async handle(exchange) {
       const { request, reply, actor, services } = exchange;
       const key = await keyFor(exchange, mayManage);
@@ -161,6 +163,7 @@ export const keys: AdminEndpoint[] = [
     method: 'POST',
     path: '/admin/keys/:id/rotate',
     needs: 'manage',
+    body: rotateShape,
     async handle(exchange) {
       const { request, reply, services } = exchange;
       const key = await keyFor(exchange, mayManage);

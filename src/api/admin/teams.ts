@@ -17,6 +17,7 @@ export const teams: AdminEndpoint[] = [
     method: 'POST',
     path: '/admin/teams',
     needs: 'admin',
+    body: createShape,
     async handle(exchange) {
       const body = parsed(createShape, exchange.request.body);
       const team = await exchange.services.boundary.administration.teams.create({
@@ -49,6 +50,7 @@ export const teams: AdminEndpoint[] = [
     method: 'POST',
     path: '/admin/teams/:id',
     needs: 'admin',
+    body: updateShape,
     async handle(exchange) {
       const team = await teamFor(exchange);
       const body = parsed(updateShape, exchange.request.body);
@@ -85,6 +87,7 @@ export const teams: AdminEndpoint[] = [
     method: 'PUT',
     path: '/admin/teams/:id/members/:email',
     needs: 'manage',
+    body: memberShape,
     async handle(exchange) {
       const team = await managedTeam(exchange);
       const { role } = parsed(memberShape, exchange.request.body);
