@@ -25,11 +25,11 @@ const defaultBodyLimit = 32 * 2 ** 20;
 const deepestBody = 256;
 
 /** Every door that needs nothing but the services. */
-export const frontDoors: FrontDoor[] = [openai, anthropic, ollama, providers, operations];
+export const defaultDoors: FrontDoor[] = [openai, anthropic, ollama, providers, operations];
 
 export function createApp(
   services: Services,
-  given: FrontDoor[] = frontDoors,
+  given: FrontDoor[] = defaultDoors,
   security: SecurityOptions = localOnly,
 ): FastifyInstance {
   const doors = [...given, openApiDoor(given)];
