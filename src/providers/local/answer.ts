@@ -20,6 +20,8 @@ export type AnswerOptions = {
   many: boolean;
   /** A thought that the prompt has opened. */
   opened: string | undefined;
+  /** Tokens that thoughts may take. */
+  thoughtBudget: number | undefined;
   /** Told of every call that was judged. */
   judged: (state: CheckedCall['state']) => void;
 };
@@ -30,6 +32,8 @@ export type Answer = {
   finish(): ChatEvent[];
   /** Nothing that would follow is wanted. */
   readonly complete: boolean;
+  /** What the model has written, and the tag that must end its thought: set when it has thought enough. */
+  readonly overspent: { said: string; closing: string } | undefined;
   /** Calls that were given out. */
   readonly calls: number;
   readonly rejected: Extract<CheckedCall, { state: 'rejected' }> | undefined;
@@ -45,6 +49,7 @@ export function createAnswer(options: AnswerOptions): Answer {
   const counts = { prompt: 0, cached: 0, output: 0, reasoning: 0 };
   const given = new Set<string>();
   const native = new Map<number, { name: string; json: string }>();
+  let said = '';
   let calls = 0;
   let complete = false;
   let rejected: Answer['rejected'];
@@ -76,8 +81,8 @@ export function createAnswer(options: AnswerOptions): Answer {
     return call(checked.name, checked.arguments);
   };
 
-  const text = (said: string): ChatEvent[] => {
-    const event: ChatEvent = { type: 'text', text: said, ...(logprobs.length > 0 && { logprobs }) };
+  const text = (words: string): ChatEvent[] => {
+    const event: ChatEvent = { type: 'text', text: words, ...(logprobs.length > 0 && { logprobs }) };
     logprobs = [];
     return [event];
   };
@@ -97,8 +102,8 @@ export function createAnswer(options: AnswerOptions): Answer {
       return [];
     });
 
-  const forced = (said: string): ChatEvent[] =>
-    (reader?.push(said) ?? []).flatMap((fragment): ChatEvent[] => {
+  const forced = (words: string): ChatEvent[] =>
+    (reader?.push(words) ?? []).flatMap((fragment): ChatEvent[] => {
       if (fragment.kind === 'start') {
         current = { name: fragment.name, json: '' };
         return exact ? call(fragment.name, '') : [];
@@ -114,10 +119,10 @@ export function createAnswer(options: AnswerOptions): Answer {
       return [];
     });
 
-  const say = (said: string): ChatEvent[] => {
-    if (reader) return forced(said);
-    if (finder) return found(finder.push(said));
-    return text(said);
+  const say = (words: string): ChatEvent[] => {
+    if (reader) return forced(words);
+    if (finder) return found(finder.push(words));
+    return text(words);
   };
 
   const split = (pieces: ReturnType<typeof splitter.push>): ChatEvent[] =>
@@ -133,6 +138,7 @@ export function createAnswer(options: AnswerOptions): Answer {
       switch (delta.kind) {
         case 'text':
           counts.output = delta.tokens ?? counts.output + 1;
+          if (options.thoughtBudget !== undefined) said += delta.text;
           if (delta.logprobs) logprobs.push(...delta.logprobs);
           return split(splitter.push(delta.text));
         case 'reasoning':
@@ -164,6 +170,11 @@ export function createAnswer(options: AnswerOptions): Answer {
     },
     get complete() {
       return complete;
+    },
+    get overspent() {
+      const { closing } = splitter;
+      const spent = options.thoughtBudget !== undefined && counts.reasoning >= options.thoughtBudget;
+      return spent && closing ? { said, closing } : undefined;
     },
     get calls() {
       return calls;

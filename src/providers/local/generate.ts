@@ -1,7 +1,7 @@
 /** One answer of a loaded model: which of the engine's endpoints is asked, and what becomes of its stream. */
 import type { ChatEvent, ChatRequest, ChatStream } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
-import type { JsonObject } from '../../core/json.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
 import { readJson } from '../../engine/reply.ts';
 import type { RunnerReply } from '../../engine/runner.ts';
 import type { Lease } from '../../engine/scheduler.ts';
@@ -60,11 +60,20 @@ export async function* generate(work: Generation): AsyncGenerator<readonly ChatE
     exact: constraint.exact,
     many: tools.many,
     opened: opening.opened,
+    thoughtBudget: opening.budgetTokens,
     judged: work.judged,
   });
   yield* pump(answer, opening.reply, request, work.start);
+  const { overspent } = answer;
+  const spent = overspent ? answer.counts.output : 0;
+  if (overspent && opening.resume && !answer.end) {
+    answer.push({ kind: 'text', text: overspent.closing });
+    yield* pump(answer, await opening.resume(`${overspent.said}${overspent.closing}\n\n`, spent), request, undefined);
+  }
+  const rest = answer.finish();
+  if (rest.length > 0) yield rest;
 
-  const end = endOf(answer);
+  const end = endOf(answer, spent);
   if (!answer.rejected) return { answer, end, calls: answer.calls };
   const toolError = describe(answer.rejected, end);
   if (answer.calls > 0 || end.reason === 'length') return { answer, end, calls: answer.calls, toolError };
@@ -89,23 +98,22 @@ async function* pump(
       yield events;
       events = [];
     }
-    if (answer.complete) break;
+    if (answer.complete || answer.overspent) break;
   }
-  events.push(...answer.finish());
   if (events.length > 0) yield events;
 }
 
-function endOf(answer: Answer): EngineEnd {
+/** `spent` tokens were written before the thought was ended and the model asked again. */
+function endOf(answer: Answer, spent = 0): EngineEnd {
   const { counts, end } = answer;
-  if (end) return end;
-  // Stopped by us: the engine's own account never came.
+  if (end && spent === 0) return end;
+  const known = end ?? { reason: 'stop' as const, outputTokens: counts.output, promptMs: 0, outputMs: 0 };
+  // The engine's own account never came, or is of another prompt.
   return {
-    reason: 'stop',
+    ...known,
     promptTokens: counts.prompt,
     cachedTokens: counts.cached,
-    outputTokens: counts.output,
-    promptMs: 0,
-    outputMs: 0,
+    outputTokens: known.outputTokens + spent,
   };
 }
 
@@ -114,23 +122,30 @@ function describe({ name, reason }: { name: string | undefined; reason: string }
   return `The model tried to call ${name ? `"${name}"` : 'a tool'}, but ${reason}.${cut}`;
 }
 
+/** An answer that has begun. `resume` goes on after what the model has said, of which `spent` tokens count. */
+type Opening = {
+  reply: RunnerReply;
+  /** A thought that the prompt has opened. */
+  opened?: string | undefined;
+  resume?: (said: string, spent: number) => Promise<RunnerReply>;
+  /** Tokens that a thought may take; comes with `resume`. */
+  budgetTokens?: number;
+};
+
 /** Ask the engine. Throws its refusals. */
-async function ask(
-  work: Generation,
-  facts: TemplateFacts,
-): Promise<{ reply: RunnerReply; opened: string | undefined }> {
+async function ask(work: Generation, facts: TemplateFacts): Promise<Opening> {
   const { request, model, lease, tools, constraint } = work;
   const { local } = request;
   const fields = commonFields(request, model);
   if (local?.suffix !== undefined && !local.raw) {
     const go = goTemplateOf(request, model) ?? model.template;
-    if (go === undefined || !templateKnows(go, 'Suffix'))
-      return { reply: await infill(work, fields), opened: undefined };
+    if (go === undefined || !templateKnows(go, 'Suffix')) return { reply: await infill(work, fields) };
   }
   const fast =
     constraint.kind === 'free' &&
     tools.callable.length === 0 &&
     fields['stop'] === undefined &&
+    !request.reasoning?.budgetTokens &&
     local?.raw !== true &&
     lease.contextLength % engineStep === 0;
   if (
@@ -139,7 +154,7 @@ async function ask(
     (fast || (facts.onlyEngineReads && constraint.kind === 'free'))
   ) {
     try {
-      return { reply: await chatEndpoint(work, facts, fields), opened: undefined };
+      return { reply: await chatEndpoint(work, facts, fields) };
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
     }
@@ -198,17 +213,31 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
     signal,
   });
   const opened = openedByPrompt(prompt);
-  const body: JsonObject = { ...fields, preserved_tokens: preserved, return_progress: tools.callable.length > 0 };
-  body['prompt'] =
+  const limit = fields['n_predict'];
+  // A constrained answer keeps half of its room for itself.
+  const half = quiet && opened && typeof limit === 'number' && limit >= 0 ? Math.ceil(limit / 2) : undefined;
+  const budgetTokens = request.reasoning?.budgetTokens ?? half;
+  const withImages = (text: string): Json =>
     prepared.images.length > 0 && !request.local?.raw
-      ? { prompt_string: prompt, multimodal_data: prepared.images }
-      : prompt;
+      ? { prompt_string: text, multimodal_data: prepared.images }
+      : text;
+  const body: JsonObject = { ...fields, preserved_tokens: preserved, prompt: withImages(prompt) };
+  // The prompt's size is asked for where we may stop the engine before it gives its account.
+  const progress = tools.callable.length > 0 || budgetTokens !== undefined;
   const thought = opened ? 'open' : thinking(request) === true ? 'maybe' : 'none';
   if (constraint.grammar) body['grammar'] = constraint.grammar(thought);
-  if (request.reasoning?.budgetTokens && thought !== 'none')
-    Object.assign(body, thoughtBudget(request.reasoning.budgetTokens, opened));
   if (lease.contextLength % engineStep !== 0) await fitContext(work, prompt, body);
-  return { reply: await succeeded(await lease.runner.request('/completion', body, signal)), opened };
+  const send = async (more: JsonObject) =>
+    succeeded(await lease.runner.request('/completion', { ...body, return_progress: false, ...more }, signal));
+  const resume = (said: string, spent: number) => {
+    const room = body['n_predict'];
+    const more: JsonObject = { prompt: withImages(prompt + said) };
+    if (typeof room === 'number' && room >= 0) more['n_predict'] = Math.max(room - spent, 1);
+    if (constraint.grammar) more['grammar'] = constraint.grammar('none');
+    return send(more);
+  };
+  const reply = await send({ return_progress: progress });
+  return { reply, opened, ...(budgetTokens !== undefined && { resume, budgetTokens }) };
 }
 
 /** Where the engine's own limit is above the one in force. */
@@ -220,15 +249,6 @@ async function fitContext({ lease, signal }: Generation, prompt: string, body: J
   const limit = body['n_predict'];
   const room = lease.contextLength - used;
   body['n_predict'] = typeof limit === 'number' && limit >= 0 ? Math.min(limit, room) : room;
-}
-
-function thoughtBudget(tokens: number, opened: string | undefined): JsonObject {
-  const start = opened ?? '<think>';
-  return {
-    reasoning_budget_tokens: tokens,
-    reasoning_budget_start_tag: start,
-    reasoning_budget_end_tag: start.replace('<', '</').replace('[', '[/'),
-  };
 }
 
 /** Fill in the middle, with the model's own tokens for it. */
@@ -269,12 +289,14 @@ async function retry(work: Generation, facts: TemplateFacts, name: string | unde
     exact: false,
     many: false,
     opened,
+    thoughtBudget: undefined,
     judged: () => {},
   });
   const events: ChatEvent[] = [];
   for await (const batch of pump(answer, reply, request, undefined))
     events.push(...batch.filter(({ type }) => type.startsWith('tool')));
+  events.push(...answer.finish());
   if (answer.calls === 0) return undefined;
   work.judged('repaired');
-  return { events, tokens: endOf(answer).outputTokens };
+  return { events: events.filter(({ type }) => type.startsWith('tool')), tokens: endOf(answer).outputTokens };
 }

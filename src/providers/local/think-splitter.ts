@@ -6,6 +6,8 @@ export type ThinkSplitter = {
   push(text: string): Said[];
   /** What was held back because it might have become a tag. */
   end(): Said[];
+  /** The tag that would end the thought that is being written. */
+  readonly closing: string | undefined;
 };
 
 /** Tags that open models write. Text after the closing one begins on a new line, which is not part of the answer. */
@@ -83,6 +85,9 @@ export function createThinkSplitter(opened?: string): ThinkSplitter {
       return step(false);
     },
     end: () => step(true),
+    get closing() {
+      return state === 'thinking' ? close : undefined;
+    },
   };
 }
 
