@@ -1,0 +1,85 @@
+/** Settings as the parts of the server want them. */
+import type { SecurityOptions } from './api/security.ts';
+import { relativeTo, type Settings } from './config.ts';
+import { type Engine, findEngine } from './engine/engine.ts';
+import { installEngine } from './engine/install.ts';
+import type { SchedulerOptions } from './engine/scheduler.ts';
+import type { BoundaryOptions } from './gateway/boundary.ts';
+import { listensOnLoopback } from './lib/server-address.ts';
+import type { Log } from './telemetry/log.ts';
+
+/** The engine, installed when there is none yet; `report` gets each step once. */
+export async function engineOf({ config, home }: Settings, report: (step: string) => void): Promise<Engine> {
+  let last = '';
+  const found = await findEngine({ configured: config.engine.path, home });
+  return (
+    found ??
+    installEngine({
+      home,
+      onProgress: ({ status }) => {
+        if (status !== last) report(status);
+        last = status;
+      },
+    })
+  );
+}
+
+export function schedulerOptions(settings: Settings, log: Log): SchedulerOptions {
+  const { keep_alive, parallel, context, max_loaded, max_queue } = settings.config.engine;
+  const given = (value: number | 'auto') => (value === 'auto' ? undefined : value);
+  return {
+    engine: () => engineOf(settings, (step) => log.info({ step }, 'installing the engine')),
+    keepAlive: keep_alive / 1000,
+    parallel: given(parallel),
+    context: given(context),
+    maxLoaded: given(max_loaded),
+    maxQueue: max_queue,
+    log,
+  };
+}
+
+export function boundaryOptions(
+  { config, home, adminKey }: Settings,
+  host: string,
+): Omit<BoundaryOptions, 'db' | 'warn'> {
+  const { machine, auth } = config;
+  return {
+    home,
+    adminKey,
+    redis: config.redis ?? undefined,
+    authMode: auth.mode,
+    secret: auth.secret,
+    rotationOverlapMs: auth.rotation_overlap,
+    loopback: listensOnLoopback(host),
+    limits: config.limits,
+    prices: Object.fromEntries(
+      Object.entries(config.prices).map(([target, { cache_read, cache_write, ...price }]) => [
+        target,
+        {
+          ...price,
+          ...(cache_read !== undefined && { cacheRead: cache_read }),
+          ...(cache_write !== undefined && { cacheWrite: cache_write }),
+        },
+      ]),
+    ),
+    machine: {
+      watts: machine.watts,
+      pricePerKwh: machine.price_per_kwh,
+      hardwarePrice: machine.hardware_price,
+      lifetimeHours: machine.lifetime_hours,
+    },
+    now: Date.now,
+  };
+}
+
+export function securityOptions({ config, file }: Settings, host: string): SecurityOptions {
+  const { hosts, origins, trusted_proxies, tls, max_connections } = config.server;
+  return {
+    loopback: listensOnLoopback(host),
+    hosts,
+    origins,
+    trustedProxies: trusted_proxies,
+    tls: tls && { cert: relativeTo(file, tls.cert), key: relativeTo(file, tls.key) },
+    maxConnections: max_connections,
+  };
+}
