@@ -11,7 +11,6 @@ import { createBudgetAlerts, type Warn } from './budget-alerts.ts';
 import type { Account, Admit, Authenticate, Prices } from './contract.ts';
 import type { Counters } from './counters.ts';
 import { memoryCounters } from './counters-memory.ts';
-import { redisCounters } from './counters-redis.ts';
 import { createDirectory, type Directory } from './directory.ts';
 import { createPrices, type Machine, type PriceOverride } from './prices.ts';
 import { adminToken, serverSecret } from './secrets.ts';
@@ -111,6 +110,8 @@ async function createCounters({ db, redis, now, warn }: BoundaryOptions, ledger:
       exhausted: alert,
     });
   if (redis === undefined) return inMemory();
+  // Most servers are alone and need no client for Redis.
+  const { redisCounters } = await import('./counters-redis.ts');
   return redisCounters({
     url: redis,
     now,

@@ -1,5 +1,3 @@
-import { Sha256 } from '@aws-crypto/sha256-js';
-import { SignatureV4 } from '@smithy/signature-v4';
 import { z } from 'zod';
 import { createEventStreamParser } from '../lib/aws-event-stream.ts';
 import * as protocol from '../protocols/bedrock-converse.ts';
@@ -49,10 +47,19 @@ type Credentials = { accessKeyId: string; secretAccessKey: string; sessionToken?
 
 /** AWS's Signature Version 4. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html */
 function signer(region: string, credentials: Credentials): NonNullable<HttpProviderOptions['sign']> {
-  const signature = new SignatureV4({ service: 'bedrock', region, credentials, sha256: Sha256 });
+  const makeSignature = async () => {
+    const [{ SignatureV4 }, { Sha256 }] = await Promise.all([
+      import('@smithy/signature-v4'),
+      import('@aws-crypto/sha256-js'),
+    ]);
+    return new SignatureV4({ service: 'bedrock', region, credentials, sha256: Sha256 });
+  };
+  // The libraries are loaded at the first request.
+  let signature: ReturnType<typeof makeSignature> | undefined;
   return async ({ url, method, headers, body }) => {
     const { protocol, hostname, port, host, pathname, searchParams } = new URL(url);
-    const signed = await signature.sign({
+    signature ??= makeSignature();
+    const signed = await (await signature).sign({
       method,
       protocol,
       hostname,

@@ -1,4 +1,3 @@
-import { GoogleAuth } from 'google-auth-library';
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import type { Provider } from '../core/provider.ts';
@@ -39,12 +38,16 @@ export const vertex = defineProvider({
 });
 
 function tokenSigner(keyFile: string | undefined) {
-  const auth = new GoogleAuth({
-    scopes: 'https://www.googleapis.com/auth/cloud-platform',
-    ...(keyFile !== undefined && { keyFile }),
-  });
+  const makeAuth = async () => {
+    const { GoogleAuth } = await import('google-auth-library');
+    const scopes = 'https://www.googleapis.com/auth/cloud-platform';
+    return new GoogleAuth({ scopes, ...(keyFile !== undefined && { keyFile }) });
+  };
+  // The library is large and loaded at the first request.
+  let auth: ReturnType<typeof makeAuth> | undefined;
   return async ({ headers }: { headers: Record<string, string> }) => {
-    headers['authorization'] = `Bearer ${await auth.getAccessToken()}`;
+    auth ??= makeAuth();
+    headers['authorization'] = `Bearer ${await (await auth).getAccessToken()}`;
   };
 }
 

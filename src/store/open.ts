@@ -4,7 +4,6 @@ import { Kysely, sql } from 'kysely';
 import { type Migration, Migrator } from 'kysely/migration';
 import { ViaductError } from '../core/errors.ts';
 import { migrations as ours } from './migrations.ts';
-import { postgresDialect } from './postgres.ts';
 import type { Database } from './schema.ts';
 import { sqliteDialect } from './sqlite.ts';
 
@@ -27,7 +26,7 @@ export type StoreOptions = {
 export async function openStore({ database, home, migrations = ours }: StoreOptions): Promise<Store> {
   const path = sqlitePath(database, home);
   if (path !== undefined && path !== ':memory:') keepPrivate(path);
-  const db = new Kysely<Database>({ dialect: path === undefined ? postgresDialect(database) : sqliteDialect(path) });
+  const db = new Kysely<Database>({ dialect: path === undefined ? await postgres(database) : sqliteDialect(path) });
   try {
     const applied = await appliedMigrations(db);
     refuseNewer(applied, migrations);
@@ -42,6 +41,12 @@ export async function openStore({ database, home, migrations = ours }: StoreOpti
     await db.destroy();
     throw error;
   }
+}
+
+/** Its client is loaded only where it is used. */
+async function postgres(url: string) {
+  const { postgresDialect } = await import('./postgres.ts');
+  return postgresDialect(url);
 }
 
 function sqlitePath(database: string, home: string): string | undefined {
