@@ -65,11 +65,20 @@ const request = fc
   .map(
     (fields) =>
       ({
-        model: 'anthropic.claude-sonnet-4',
+        model: 'anthropic.claude-sonnet-4-5',
         stream: false,
-        ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
+        ...Object.fromEntries(Object.entries(possible(fields)).filter(([, value]) => value !== undefined)),
       }) as ChatRequest,
   );
+
+/** Claude takes temperature or top_p, none of them while it thinks, and does not think when it is made to call a tool. */
+function possible<Fields extends { [name in 'temperature' | 'topP' | 'topK' | 'toolChoice' | 'reasoning']?: unknown }>(
+  fields: Fields,
+): Fields {
+  if (fields.reasoning !== undefined)
+    return { ...fields, temperature: undefined, topP: undefined, topK: undefined, toolChoice: undefined };
+  return fields.temperature === undefined ? fields : { ...fields, topP: undefined };
+}
 
 test('any request that Converse can express comes back the same', () => {
   fc.assert(
@@ -119,7 +128,7 @@ test('a stream decodes the same wherever the network cuts it', () => {
   };
   const whole = read(bytes.length);
   assert.deepEqual(whole.parts, [
-    { type: 'reasoning', text: 'Hm.', signature: 'c2ln' },
+    { type: 'reasoning', text: 'Hm.', signature: 'c2ln', origin: 'bedrock-converse' },
     { type: 'text', text: 'Grüße' },
     { type: 'tool-call', id: 't1', name: 'f', arguments: '{"a":1}' },
   ]);
@@ -130,6 +139,53 @@ test('a stream decodes the same wherever the network cuts it', () => {
     usage: { input: 105, output: 7, cacheRead: 100 },
   });
   for (const size of [1, 7, 100]) assert.deepEqual(read(size), whole);
+});
+
+const ask = (fields: Partial<ChatRequest>): ChatRequest => ({
+  model: 'us.anthropic.claude-sonnet-4-6',
+  stream: false,
+  messages: [{ role: 'user', parts: [{ type: 'text', text: 'Hi' }] }],
+  ...fields,
+});
+const fieldsOf = (fields: Partial<ChatRequest>) => encodeRequest(ask(fields))['additionalModelRequestFields'];
+
+test('thinking is asked for in the words of each family', () => {
+  assert.deepEqual(fieldsOf({ reasoning: { effort: 'high' } }), {
+    thinking: { type: 'adaptive' },
+    output_config: { effort: 'high' },
+  });
+  assert.deepEqual(fieldsOf({ model: 'us.anthropic.claude-3-7-sonnet-20250219-v1:0', reasoning: { effort: 'low' } }), {
+    thinking: { type: 'enabled', budget_tokens: 2048 },
+  });
+  assert.deepEqual(fieldsOf({ model: 'qwen.qwen3-32b-v1:0', reasoning: { effort: 'high' } }), {
+    reasoning_config: 'high',
+  });
+  assert.deepEqual(fieldsOf({ model: 'openai.gpt-oss-120b-1:0', reasoning: {} }), { reasoning_effort: 'medium' });
+  assert.equal(fieldsOf({ reasoning: { effort: 'none' } }), undefined);
+  assert.equal(fieldsOf({ model: 'us.deepseek.r1-v1:0', reasoning: { effort: 'high' } }), undefined);
+});
+
+test('a model that keeps to no schema is told it', () => {
+  const responseFormat = { type: 'json-schema' as const, name: 'x', schema: { type: 'object' } };
+  assert.ok(encodeRequest(ask({ responseFormat }))['outputConfig']);
+  const body = encodeRequest(ask({ responseFormat, model: 'us.amazon.nova-pro-v1:0' }));
+  assert.equal(body['outputConfig'], undefined);
+  assert.match(JSON.stringify(body['system']), /\{\\"type\\":\\"object\\"\}/);
+});
+
+test('a conversation with calls names its tools, and their ids are in letters that Converse takes', () => {
+  const id = 'functions.weather:0';
+  const body = encodeRequest(
+    ask({
+      messages: [
+        { role: 'user', parts: [{ type: 'text', text: 'Hi' }] },
+        { role: 'assistant', parts: [{ type: 'tool-call', id, name: 'weather', arguments: '{}' }] },
+        { role: 'tool', toolCallId: id, parts: [{ type: 'text', text: 'sun' }] },
+      ],
+    }),
+  );
+  assert.match(JSON.stringify(body['toolConfig']), /"name":"weather"/);
+  assert.equal(JSON.stringify(body['messages']).match(/"toolUseId":"functions_weather_0"/g)?.length, 2);
 });
 
 test('an exception frame in mid-stream is an error', () => {

@@ -20,7 +20,7 @@ export function decodeResponse(body: JsonObject): ChatEvent[] {
     else if (reasoningText) {
       const { text: thought, signature } = object(reasoningText);
       events.push({ type: 'reasoning', text: text(thought) }, reasoningEnd(text(signature)));
-    } else if (redactedContent) events.push({ type: 'reasoning-end', redacted: text(redactedContent) });
+    } else if (redactedContent) events.push({ type: 'reasoning-end', redacted: text(redactedContent), origin });
     else if (isClientTool(use)) {
       const index = calls++;
       events.push(
@@ -33,15 +33,16 @@ export function decodeResponse(body: JsonObject): ChatEvent[] {
   return events;
 }
 
+const origin = 'bedrock-converse';
 const start: ChatEvent = { type: 'start', id: '', model: '' };
 const reasoningEnd = (signature: string): ChatEvent => ({
   type: 'reasoning-end',
-  ...(signature && { signature }),
+  ...(signature && { signature, origin }),
 });
 /** Tools that Bedrock runs itself say so in `type`; their steps are not calls for the client. */
 const isClientTool = (use: JsonObject) => use['toolUseId'] !== undefined && use['type'] !== 'server_tool_use';
 
-/** A stream's messages (`event` is the frame's type) → events. Throws what an exception frame says. */
+/** A stream's messages (`event` is the frame's type) → events. Throws what an exception frame says, or that the answer is not whole. */
 export function createStreamDecoder() {
   /** Content block → index of its call among the calls. */
   const calls = new Map<number, number>();
@@ -66,7 +67,7 @@ export function createStreamDecoder() {
       return index === undefined ? [] : [{ type: 'tool-input', index, json: text(object(toolUse)['input']) }];
     }
     const { text: thought, signature: sign, redactedContent } = object(reasoningContent);
-    if (redactedContent) return [{ type: 'reasoning-end', redacted: text(redactedContent) }];
+    if (redactedContent) return [{ type: 'reasoning-end', redacted: text(redactedContent), origin }];
     if (reasoningContent) thinking = true;
     signature += text(sign);
     return typeof thought === 'string' && thought ? [{ type: 'reasoning', text: thought }] : [];
@@ -100,7 +101,11 @@ export function createStreamDecoder() {
           return [];
       }
     },
-    end: (): ChatEvent[] => (stopReason ? [finish(stopReason, usage, calls.size > 0)] : []),
+    end(): ChatEvent[] {
+      if (!stopReason)
+        throw new ViaductError('provider_invalid_response', 'Bedrock ended its answer before it was complete.');
+      return [finish(stopReason, usage, calls.size > 0)];
+    },
   };
 }
 
@@ -110,6 +115,7 @@ const finishReasons: Record<string, FinishReason> = {
   max_tokens: 'length',
   model_context_window_exceeded: 'length',
   tool_use: 'tool-calls',
+  refusal: 'content-filter',
   guardrail_intervened: 'content-filter',
   content_filtered: 'content-filter',
   malformed_model_output: 'error',

@@ -9,12 +9,11 @@ import { list, object, parseObject, text } from '../read.ts';
 /** Body and what the path says → request. */
 export function decodeRequest(body: JsonObject, { model, stream }: { model: string; stream: boolean }): ChatRequest {
   const { messages, system, inferenceConfig, toolConfig, outputConfig, additionalModelRequestFields, ...extras } = body;
-  const { thinking, reasoning_effort, top_k, ...additional } = object(additionalModelRequestFields);
+  const { thinking, output_config, reasoning_effort, top_k, ...additional } = object(additionalModelRequestFields);
   const { maxTokens, temperature, topP, stopSequences } = object(inferenceConfig);
   const schema = object(object(object(object(outputConfig)['textFormat'])['structure'])['jsonSchema']);
   const tools = decodeTools(list(object(toolConfig)['tools']).map(object));
   const choice = decodeToolChoice(object(object(toolConfig)['toolChoice']));
-  const budget = object(thinking)['budget_tokens'];
   const kept = { ...extras, ...(Object.keys(additional).length > 0 && { additionalModelRequestFields: additional }) };
   const fields = {
     maxTokens,
@@ -25,9 +24,14 @@ export function decodeRequest(body: JsonObject, { model, stream }: { model: stri
     tools: tools.length > 0 ? tools : undefined,
     toolChoice: choice,
     responseFormat: schema['schema']
-      ? { type: 'json-schema', name: text(schema['name']), schema: parseObject(text(schema['schema'])) ?? {} }
+      ? {
+          type: 'json-schema',
+          name: text(schema['name']),
+          schema: parseObject(text(schema['schema'])) ?? {},
+          ...(schema['description'] && { description: text(schema['description']) }),
+        }
       : undefined,
-    reasoning: budget !== undefined ? { budgetTokens: budget } : reasoning_effort && { effort: reasoning_effort },
+    reasoning: decodeReasoning(object(thinking), text(object(output_config)['effort'] ?? reasoning_effort)),
     extras: Object.keys(kept).length > 0 ? { 'bedrock-converse': kept } : undefined,
   };
   return {
@@ -39,6 +43,12 @@ export function decodeRequest(body: JsonObject, { model, stream }: { model: stri
     ],
     ...Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
   } as ChatRequest;
+}
+
+function decodeReasoning({ type, budget_tokens }: JsonObject, effort: string): JsonObject | undefined {
+  if (budget_tokens !== undefined) return { budgetTokens: budget_tokens };
+  if (effort) return { effort };
+  return type === 'adaptive' ? {} : undefined;
 }
 
 /** A cachePoint marks the part before it. */

@@ -2,29 +2,30 @@
  * Core → Bedrock's Converse body. Pure.
  * Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html (read 2026-11)
  */
-import type {
-  AssistantPart,
-  ChatRequest,
-  Message,
-  ReasoningEffort,
-  TextPart,
-  Tool,
-  UserPart,
-} from '../../core/chat.ts';
+import type { AssistantPart, ChatRequest, Message, TextPart, Tool, UserPart } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import { object, parseObject } from '../read.ts';
+import { encodeFormat } from './encode-format.ts';
+import { encodeModelFields, takesSampling } from './model-fields.ts';
 
-/** Request → body of `model/NAME/converse` and `…/converse-stream`; the model is in the path. */
+/**
+ * Request → body of `model/NAME/converse` and `…/converse-stream`; the model is in the path.
+ * Throws unsupported_capability for what Converse cannot do and the answer would show: log-probabilities, biased tokens, files by address.
+ */
 export function encodeRequest(request: ChatRequest): JsonObject {
+  refuseImpossible(request);
   const { additionalModelRequestFields, ...extras } = request.extras?.['bedrock-converse'] ?? {};
-  const system = request.messages.flatMap((message) =>
-    message.role === 'system' || message.role === 'developer' ? message.parts.flatMap(encodeText) : [],
-  );
-  const additional = { ...encodeReasoning(request), ...topK(request), ...object(additionalModelRequestFields) };
+  const { outputConfig, instruction } = encodeFormat(request);
+  const system = [
+    ...request.messages.flatMap((message) =>
+      message.role === 'system' || message.role === 'developer' ? message.parts.flatMap(encodeText) : [],
+    ),
+    ...(instruction ? [{ text: instruction }] : []),
+  ];
+  const additional = { ...encodeModelFields(request), ...object(additionalModelRequestFields) };
   const inference = encodeInference(request);
   const toolConfig = encodeTools(request);
-  const outputConfig = encodeFormat(request);
   return {
     messages: encodeMessages(request.messages),
     ...(system.length > 0 && { system }),
@@ -34,6 +35,13 @@ export function encodeRequest(request: ChatRequest): JsonObject {
     ...(Object.keys(additional).length > 0 && { additionalModelRequestFields: additional }),
     ...extras,
   };
+}
+
+function refuseImpossible({ logprobs, logitBias }: ChatRequest) {
+  const refuse = (param: string, what: string) =>
+    new ViaductError('unsupported_capability', `Bedrock cannot ${what}.`, { param });
+  if (logprobs) throw refuse('logprobs', 'give log-probabilities');
+  if (logitBias && Object.keys(logitBias).length > 0) throw refuse('logit_bias', 'bias single tokens');
 }
 
 /** Converse wants turns of user and assistant in alternation, a turn's tool results together. */
@@ -63,7 +71,7 @@ function encodeContent(message: Message): Json[] {
       return [
         {
           toolResult: {
-            toolUseId: message.toolCallId,
+            toolUseId: idOf(message.toolCallId),
             content: message.parts.flatMap((part) => encodeUserPart(part)),
             status: message.isError ? 'error' : 'success',
           },
@@ -71,6 +79,9 @@ function encodeContent(message: Message): Json[] {
       ];
   }
 }
+
+/** Ids that others gave their calls, in the letters Converse takes: the same one in call and result. */
+const idOf = (id: string) => id.replaceAll(/[^\w-]/g, '_').slice(0, 64);
 
 const cachePoint = (part: { cache?: { ttl?: '5m' | '1h' } }): Json[] =>
   part.cache ? [{ cachePoint: { type: 'default', ...(part.cache.ttl && { ttl: part.cache.ttl }) } }] : [];
@@ -85,7 +96,10 @@ function encodeUserPart(part: UserPart): Json[] {
     case 'image':
       return [{ image: { format: formatOf(part), source: bytesOf(part) } }, ...cachePoint(part)];
     case 'file': {
-      const name = (part.name ?? 'document').replace(/\.\w+$/, '').replaceAll(/[^\w\s()[\]-]/g, '-');
+      const name = (part.name ?? 'document')
+        .replace(/\.\w+$/, '')
+        .replaceAll(/[^A-Za-z0-9\s()[\]-]/g, '-')
+        .replaceAll(/\s+/g, ' ');
       return [{ document: { format: formatOf(part), name, source: bytesOf(part) } }, ...cachePoint(part)];
     }
     case 'audio':
@@ -127,7 +141,7 @@ function encodeAssistantPart(part: AssistantPart): Json[] {
       return encodeText({ type: 'text', text: part.text });
     case 'tool-call':
       return [
-        { toolUse: { toolUseId: part.id, name: part.name, input: parseObject(part.arguments) ?? {} } },
+        { toolUse: { toolUseId: idOf(part.id), name: part.name, input: parseObject(part.arguments) ?? {} } },
         ...cachePoint(part),
       ];
     case 'reasoning':
@@ -139,13 +153,24 @@ function encodeAssistantPart(part: AssistantPart): Json[] {
   }
 }
 
-function encodeTools({ tools, toolChoice }: ChatRequest): JsonObject | undefined {
-  const allowed = typeof toolChoice === 'object' && 'allowed' in toolChoice ? new Set(toolChoice.allowed) : undefined;
-  const offered = (tools ?? []).filter(({ name }) => !allowed || allowed.has(name));
-  // Converse has no "none": without tools, no call.
-  if (offered.length === 0 || toolChoice === 'none') return undefined;
+function encodeTools({ tools = [], toolChoice, messages }: ChatRequest): JsonObject | undefined {
+  const used = toolsUsed(messages);
+  const offered = toolChoice === 'none' ? [] : tools.filter(({ name }) => isAllowed(name, toolChoice));
+  // A conversation with calls in it must name its tools, even where no more may be called; Converse has no "none".
+  if (offered.length === 0)
+    return used.length === 0 ? undefined : { tools: (tools.length > 0 ? tools : used).flatMap(encodeTool) };
   const choice = encodeToolChoice(toolChoice);
   return { tools: offered.flatMap(encodeTool), ...(choice && { toolChoice: choice }) };
+}
+
+const isAllowed = (name: string, choice: ChatRequest['toolChoice']) =>
+  typeof choice !== 'object' || !('allowed' in choice) || choice.allowed.includes(name);
+
+function toolsUsed(messages: Message[]): Tool[] {
+  const calls = messages.flatMap((message) =>
+    message.role === 'assistant' ? message.parts.filter((part) => part.type === 'tool-call') : [],
+  );
+  return [...new Set(calls.map(({ name }) => name))].map((name) => ({ name }));
 }
 
 const encodeTool = (tool: Tool): Json[] => [
@@ -168,46 +193,13 @@ function encodeToolChoice(choice: ChatRequest['toolChoice']): JsonObject | undef
   return choice.mode === 'required' ? { any: {} } : { auto: {} };
 }
 
-function encodeInference({ maxTokens, temperature, topP, stop }: ChatRequest): JsonObject {
+function encodeInference(request: ChatRequest): JsonObject {
+  const { maxTokens, temperature, topP, stop } = request;
+  const sampling = takesSampling(request);
   return {
     ...(maxTokens !== undefined && { maxTokens }),
-    ...(temperature !== undefined && { temperature }),
-    ...(topP !== undefined && { topP }),
+    ...(temperature !== undefined && sampling !== 'none' && { temperature: Math.min(1, temperature) }),
+    ...(topP !== undefined && (sampling === 'both' || (sampling === 'one' && temperature === undefined)) && { topP }),
     ...(stop && { stopSequences: stop }),
   };
 }
-
-const topK = ({ topK, model }: ChatRequest): JsonObject => {
-  if (topK === undefined) return {};
-  return /nova/.test(model) ? { inferenceConfig: { topK } } : { top_k: topK };
-};
-
-function encodeFormat({ responseFormat: format }: ChatRequest): JsonObject | undefined {
-  if (format?.type !== 'json-schema') return undefined;
-  const { name, schema, description } = format;
-  return {
-    textFormat: {
-      type: 'json_schema',
-      structure: { jsonSchema: { name, schema: JSON.stringify(schema), ...(description && { description }) } },
-    },
-  };
-}
-
-/** Thinking is a field of the model, not of Converse: Claude's, and the effort of the others. */
-function encodeReasoning({ reasoning, model, maxTokens }: ChatRequest): JsonObject {
-  if (!reasoning) return {};
-  const { effort, budgetTokens } = reasoning;
-  if (!/anthropic|claude/.test(model)) return effort && effort !== 'none' ? { reasoning_effort: effort } : {};
-  if (effort === 'none') return {};
-  const wanted = budgetTokens ?? budgets[effort ?? 'medium'];
-  const budget = maxTokens === undefined ? wanted : Math.max(1024, Math.min(wanted, maxTokens - 1));
-  return { thinking: { type: 'enabled', budget_tokens: budget } };
-}
-
-const budgets: Record<Exclude<ReasoningEffort, 'none'>, number> = {
-  minimal: 1024,
-  low: 1024,
-  medium: 8192,
-  high: 24_576,
-  xhigh: 32_768,
-};

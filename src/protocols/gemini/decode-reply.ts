@@ -2,7 +2,7 @@
  * What Gemini answers → core events: whole replies, streams and errors. Pure.
  * Source: https://ai.google.dev/api/generate-content#generatecontentresponse (read 2026-11)
  */
-import type { ChatEvent, FinishReason } from '../../core/chat.ts';
+import type { ChatEvent, FinishReason, TokenLogprob } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
@@ -19,7 +19,10 @@ export function decodeResponse(body: JsonObject): ChatEvent[] {
   return [...decoder.push(body), ...decoder.end()];
 }
 
-/** A stream's messages → events; `finish` comes with `end`, as usage grows until then. */
+/**
+ * A stream's messages → events; `finish` comes with `end`, as usage grows until then.
+ * Both throw what an error inside says, and provider_invalid_response when the answer is not whole.
+ */
 export function createStreamDecoder() {
   const decoder = createDecoder();
   return {
@@ -38,7 +41,7 @@ function createDecoder() {
   let finishReason = '';
   let usage: Usage = { input: 0, output: 0 };
 
-  const decodePart = (part: JsonObject, responseId: string): ChatEvent[] => {
+  const decodePart = (part: JsonObject, responseId: string, logprobs: TokenLogprob[]): ChatEvent[] => {
     const signature = text(part['thoughtSignature']);
     const said = text(part['text']);
     if (part['functionCall']) {
@@ -59,9 +62,10 @@ function createDecoder() {
     // Steps of Google's own tools (code, search) are theirs to show, not part of the answer.
     if (typeof part['text'] !== 'string') return [];
     if (part['thought']) return said ? [{ type: 'reasoning', text: said }] : [];
+    const tokens = said ? logprobs.splice(0) : [];
     return [
-      ...(signature ? [{ type: 'reasoning-end' as const, signature }] : []),
-      ...(said ? [{ type: 'text' as const, text: said }] : []),
+      ...(signature ? [{ type: 'reasoning-end' as const, signature, origin: 'gemini' as const }] : []),
+      ...(said ? [{ type: 'text' as const, text: said, ...(tokens.length > 0 && { logprobs: tokens }) }] : []),
     ];
   };
 
@@ -70,7 +74,7 @@ function createDecoder() {
       if (body['error']) throw decodeErrorBody(body);
       const candidate = object(list(body['candidates'])[0]);
       const blocked = text(object(body['promptFeedback'])['blockReason']);
-      if (blocked && !body['candidates'])
+      if (blocked && list(body['candidates']).length === 0)
         throw new ViaductError('content_policy_violation', `Gemini refused the prompt (${blocked}).`);
       const events: ChatEvent[] = [];
       const responseId = text(body['responseId']);
@@ -80,12 +84,14 @@ function createDecoder() {
       }
       if (body['usageMetadata']) usage = decodeUsage(object(body['usageMetadata']));
       finishReason = text(candidate['finishReason']) || finishReason;
+      const logprobs = decodeLogprobs(object(candidate['logprobsResult']));
       for (const part of list(object(candidate['content'])['parts']))
-        events.push(...decodePart(object(part), responseId));
+        events.push(...decodePart(object(part), responseId, logprobs));
       return events;
     },
     end(): ChatEvent[] {
-      if (!finishReason) return [];
+      if (!finishReason)
+        throw new ViaductError('provider_invalid_response', 'Gemini ended its answer before it was complete.');
       return [{ type: 'finish', reason: finishOf(finishReason, calls > 0), rawReason: finishReason, usage }];
     },
   };
@@ -99,14 +105,33 @@ const finishReasons: Record<string, FinishReason> = {
   BLOCKLIST: 'content-filter',
   PROHIBITED_CONTENT: 'content-filter',
   SPII: 'content-filter',
+  MODEL_ARMOR: 'content-filter',
   IMAGE_SAFETY: 'content-filter',
+  IMAGE_PROHIBITED_CONTENT: 'content-filter',
+  IMAGE_RECITATION: 'content-filter',
   MALFORMED_FUNCTION_CALL: 'error',
   UNEXPECTED_TOOL_CALL: 'error',
+  TOO_MANY_TOOL_CALLS: 'error',
+  MISSING_THOUGHT_SIGNATURE: 'error',
+  MALFORMED_RESPONSE: 'error',
 };
 
 function finishOf(word: string, called: boolean): FinishReason {
   const reason = finishReasons[word] ?? 'stop';
   return reason === 'stop' && called ? 'tool-calls' : reason;
+}
+
+/** Source: https://ai.google.dev/api/generate-content#LogprobsResult */
+function decodeLogprobs({ chosenCandidates, topCandidates }: JsonObject): TokenLogprob[] {
+  const token = (wire: Json | undefined) => {
+    const { token, logProbability } = object(wire);
+    const bytes = [...Buffer.from(text(token))];
+    return { token: text(token), logprob: typeof logProbability === 'number' ? logProbability : 0, bytes };
+  };
+  return list(chosenCandidates).map((chosen, at) => ({
+    ...token(chosen),
+    top: list(object(list(topCandidates)[at])['candidates']).map(token),
+  }));
 }
 
 /** Gemini counts thoughts beside the answer, and what hosted tools read beside the prompt; ours are totals. */

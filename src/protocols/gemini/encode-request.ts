@@ -3,11 +3,17 @@
  * Source: https://ai.google.dev/api/generate-content (read 2026-11)
  */
 import type { AssistantPart, ChatRequest, Message, ReasoningEffort, Source, Tool, UserPart } from '../../core/chat.ts';
+import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import { parseObject } from '../read.ts';
 
-/** Request → body of `models/NAME:generateContent`. The model and whether it streams are in the path, not in the body. */
+/**
+ * Request → body of `models/NAME:generateContent`. The model and whether it streams are in the path, not in the body.
+ * Throws unsupported_capability for what Gemini cannot do and the answer would show: biased tokens.
+ */
 export function encodeRequest(request: ChatRequest): JsonObject {
+  if (request.logitBias && Object.keys(request.logitBias).length > 0)
+    throw new ViaductError('unsupported_capability', 'Gemini cannot bias single tokens.', { param: 'logit_bias' });
   const { tools: hostedTools, ...extras } = request.extras?.gemini ?? {};
   const system = request.messages.flatMap((message) =>
     message.role === 'system' || message.role === 'developer' ? message.parts.map(({ text }) => ({ text })) : [],

@@ -154,6 +154,33 @@ test('a refused prompt is an error, a refused answer a finish reason', () => {
   );
 });
 
+test('signatures know whose they are, log-probabilities stay with their text', () => {
+  const events = decodeResponse({
+    candidates: [
+      {
+        content: { parts: [{ text: '4', thoughtSignature: 'c2ln' }] },
+        finishReason: 'STOP',
+        logprobsResult: {
+          chosenCandidates: [{ token: '4', logProbability: -0.5 }],
+          topCandidates: [{ candidates: [{ token: '5', logProbability: -2 }] }],
+        },
+      },
+    ],
+  });
+  assert.deepEqual(events.slice(1, 3), [
+    { type: 'reasoning-end', signature: 'c2ln', origin: 'gemini' },
+    {
+      type: 'text',
+      text: '4',
+      logprobs: [{ token: '4', logprob: -0.5, bytes: [52], top: [{ token: '5', logprob: -2, bytes: [53] }] }],
+    },
+  ]);
+});
+
+test('an answer that breaks off is an error', () => {
+  assert.throws(() => createStreamDecoder().end(), { code: 'provider_invalid_response' });
+});
+
 test('errors: a rate limit keeps its delay, a bad key is the server’s fault', () => {
   const body = (code: number, status: string, message: string, details: object[] = []) =>
     JSON.stringify({ error: { code, status, message, details } });

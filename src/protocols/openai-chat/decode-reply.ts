@@ -207,6 +207,7 @@ export const reasoningFormats: [format: string, protocol: Protocol][] = [
   ['anthropic-claude-v1', 'anthropic-messages'],
   ['openai-responses-v1', 'openai-responses'],
   ['google-gemini-v1', 'gemini'],
+  ['bedrock-converse-v1', 'bedrock-converse'],
 ];
 
 function readReasoning(delta: JsonObject, out: ChatEvent[]) {
