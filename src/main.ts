@@ -7,6 +7,7 @@ import { cp } from './cli/cp.ts';
 import { create } from './cli/create.ts';
 import { engine } from './cli/engine.ts';
 import { importConfig } from './cli/import.ts';
+import { keys } from './cli/keys.ts';
 import { list } from './cli/list.ts';
 import { lock } from './cli/lock.ts';
 import { runProgram } from './cli/program.ts';
@@ -18,8 +19,13 @@ import { run } from './cli/run.ts';
 import { serve } from './cli/serve.ts';
 import { show } from './cli/show.ts';
 import { stop } from './cli/stop.ts';
+import { teams } from './cli/teams.ts';
+import { usage } from './cli/usage.ts';
 
-const commands = [serve, pull, list, show, ps, run, stop, rm, cp, create, push, lock, engine, config, importConfig];
+const commands = [
+  ...[serve, pull, list, show, ps, run, stop, rm, cp, create, push, lock],
+  ...[keys, teams, usage, engine, config, importConfig],
+];
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as {
   version: string;

@@ -8,6 +8,8 @@ export type Client = {
   url: string;
   /** Body of the reply as JSON. Throws what the server said went wrong. */
   json<Reply = JsonObject>(method: string, path: string, body?: object): Promise<Reply>;
+  /** Body of the reply as it is. */
+  text(method: string, path: string): Promise<string>;
   /** One object per line of the reply, as they come. A line with `error` is thrown. */
   lines<Line = JsonObject>(path: string, body: object, signal?: AbortSignal): AsyncGenerator<Line>;
   /** Send a file of this machine as the body of a POST. */
@@ -17,19 +19,22 @@ export type Client = {
   close(): Promise<void>;
 };
 
-/** `key` is sent as bearer token: an admin's for `/admin`. */
+/** Sent as bearer tokens: `admin` to /admin, `key` to everything else. */
+export type Login = { key?: string | undefined; admin?: string | undefined };
+
 export function createClient(
   url: string,
-  key: string | undefined,
+  { key, admin }: Login = {},
   close: () => Promise<void> = async () => {},
 ): Client {
-  const login = { ...(key && { authorization: `Bearer ${key}` }) };
+  const bearer = (secret: string | undefined) => (secret ? { authorization: `Bearer ${secret}` } : {});
+  const login = bearer(key);
   const send = async (method: string, path: string, body?: object, signal?: AbortSignal) => {
     const response = await fetch(url + path, {
       method,
       headers: {
         ...(body && { 'content-type': 'application/json' }),
-        ...login,
+        ...(path.startsWith('/admin/') ? bearer(admin) : login),
       },
       ...(body && { body: JSON.stringify(body) }),
       ...(signal && { signal }),
@@ -47,6 +52,7 @@ export function createClient(
     async exists(path) {
       return (await fetch(url + path, { method: 'HEAD', headers: login })).ok;
     },
+    text: async (method, path) => (await send(method, path)).text(),
     async json<Reply>(method: string, path: string, body?: object) {
       const text = await (await send(method, path, body)).text();
       return (text ? JSON.parse(text) : {}) as Reply;

@@ -1,7 +1,10 @@
 /** Which server a command talks to. */
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { ViaductError } from '../core/errors.ts';
 import { isLoopback, parseServerAddress, urlOf } from '../lib/server-address.ts';
-import { type Client, createClient } from './client.ts';
+import { type Client, createClient, type Login } from './client.ts';
 
 export type ConnectOptions = {
   env: NodeJS.ProcessEnv;
@@ -21,9 +24,11 @@ export async function connect({ env, startServer }: ConnectOptions): Promise<Cli
   const address = parseServerAddress(env[variable]);
   if (!address) throw new ViaductError('invalid_request', `${variable} is not an address: ${env[variable]}`);
   const url = urlOf(address);
-  const key = env['VIADUCT_API_KEY'] || env['VIADUCT_ADMIN_KEY'];
+  // Without a key of its own a command on this machine is its owner's: what may read the file may administer the server.
+  const admin = () => env['VIADUCT_ADMIN_KEY'] || (isLoopback(address.host) ? localToken(env) : undefined);
+  const login = (): Login => ({ key: env['VIADUCT_API_KEY'] || admin(), admin: admin() || env['VIADUCT_API_KEY'] });
   const answer = await probe(url);
-  if (answer === 'yes') return createClient(url, key);
+  if (answer === 'yes') return createClient(url, login());
   if (answer === 'stranger')
     throw new ViaductError(
       'provider_unavailable',
@@ -32,7 +37,18 @@ export async function connect({ env, startServer }: ConnectOptions): Promise<Cli
   if (answer === 'slow' || !isLoopback(address.host))
     throw new ViaductError('provider_unavailable', `No server answers at ${url}. Start it there with: viaduct serve`);
   const server = await startServer();
-  return createClient(server.url, key, () => server.close());
+  // After the start, which makes the token's file where there is none.
+  return createClient(server.url, login(), () => server.close());
+}
+
+/** What the server leaves for its owner in VIADUCT_HOME; undefined when there is none or it is not ours to read. */
+function localToken(env: NodeJS.ProcessEnv): string | undefined {
+  const home = env['VIADUCT_HOME'] || join(homedir(), '.viaduct');
+  try {
+    return readFileSync(join(home, 'admin.token'), 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function probe(url: string): Promise<'yes' | 'no' | 'slow' | 'stranger'> {

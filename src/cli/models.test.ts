@@ -43,7 +43,7 @@ async function run(command: Command, args: string[] = [], options: Options = {})
     write: (text) => out.push(text),
     note: (line) => notes.push(line),
     interactive: false,
-    connect: async () => createClient(app.url, undefined),
+    connect: async () => createClient(app.url),
   };
   await command.run?.(args, options, io);
   return { out, notes };
