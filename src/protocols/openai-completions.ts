@@ -78,11 +78,17 @@ export function decodeRequest(body: JsonObject): CompletionRequest {
   };
 }
 
-function refuse({ prompt, echo, logprobs, stream, best_of, max_tokens }: WireRequest, n: number, candidates: number) {
+function refuse(
+  { prompt, suffix, echo, logprobs, stream, best_of, max_tokens }: WireRequest,
+  n: number,
+  candidates: number,
+) {
   const invalid = (param: string, message: string) => new ViaductError('invalid_request', message, { param });
   if (best_of != null && best_of < n) throw invalid('best_of', "'best_of' must not be smaller than 'n'.");
   if (stream && candidates > n)
     throw invalid('best_of', "'best_of' cannot be streamed: leave out 'stream' or 'best_of'.");
+  if (suffix && typeof prompt === 'object' && typeof prompt?.[0] !== 'string')
+    throw new ViaductError('unsupported_parameter', "'suffix' needs the prompt as text.", { param: 'suffix' });
   if (max_tokens === 0) throw invalid('max_tokens', "Invalid value for 'max_tokens': 0 is below the minimum of 1.");
   if (echo && logprobs != null)
     throw new ViaductError('unsupported_parameter', "'echo' together with 'logprobs' is not supported.", {
@@ -122,9 +128,9 @@ function decodeCall(wire: WireRequest, prompt: Prompt, at: number, rank: boolean
     user: wire.user,
     local: {
       ...decodeLocal(wire),
-      raw: true,
+      // Filling in the middle has a form of its own in every model.
+      ...(wire.suffix ? { suffix: wire.suffix } : { raw: true }),
       ...(typeof prompt !== 'string' && { promptTokens: prompt }),
-      ...(wire.suffix && { suffix: wire.suffix }),
     },
   }) as ChatRequest;
 }

@@ -170,6 +170,14 @@ test('completions continue the text', async () => {
   assert.equal(text, reply.choices[0]?.text);
 });
 
+test('completions of a prompt in tokens', async () => {
+  const ask = (prompt: string | number[]) =>
+    client.completions.create({ model, prompt, max_tokens: 6, temperature: 0 });
+  const tokens = await ask([1, 2, 1]);
+  assert.equal(tokens.usage?.prompt_tokens, 3);
+  assert.equal(tokens.usage?.completion_tokens, 6);
+});
+
 test('embeddings', async () => {
   const base64 = await client.embeddings.create({ model: 'all-minilm', input: ['a cat', 'a kitten', 'tax law'] });
   const float = await client.embeddings.create({ model: 'all-minilm', input: ['a cat'], encoding_format: 'float' });
