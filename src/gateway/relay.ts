@@ -43,7 +43,8 @@ export async function watchRelay(
   }
   attempt.opened();
   attempt.answering(() => measure(scanner, bytes));
-  if (over) attempt.end();
+  // The bill is made before the client sees the end: whoever has the whole answer finds it in the ledger.
+  if (over || scanner?.done) attempt.end();
 
   let failure: ViaductError | undefined;
   const fail = (thrown: unknown) => {
@@ -83,7 +84,10 @@ export async function watchRelay(
     attempt.touch();
     bytes += chunk.length;
     scanner?.push(chunk);
-    if (!scanner?.error) return chunk;
+    if (!scanner?.error) {
+      if (scanner?.done) attempt.end();
+      return chunk;
+    }
     // The upstream's own words for a failure stay here; the door says it in ours.
     failure = fail(scanner.error);
     const before = wholeEventsBefore(chunk, '"error"');
