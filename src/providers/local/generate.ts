@@ -221,7 +221,11 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
     prepared.images.length > 0 && !request.local?.raw
       ? { prompt_string: text, multimodal_data: prepared.images }
       : text;
-  const body: JsonObject = { ...fields, preserved_tokens: preserved, prompt: withImages(prompt) };
+  const body: JsonObject = {
+    ...fields,
+    preserved_tokens: preserved,
+    prompt: request.local?.promptTokens ?? withImages(prompt),
+  };
   // The prompt's size is asked for where we may stop the engine before it gives its account.
   const progress = tools.callable.length > 0 || budgetTokens !== undefined;
   const thought = opened ? 'open' : thinking(request) === true ? 'maybe' : 'none';
