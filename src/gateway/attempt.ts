@@ -6,7 +6,7 @@
 import { type ErrorCode, ViaductError } from '../core/errors.ts';
 import type { CallContext, CallReport, Cancel } from '../core/provider.ts';
 import type { Usage } from '../core/usage.ts';
-import { createCancel } from '../lib/cancel.ts';
+import { Canceller } from '../lib/cancel.ts';
 import { contextOf, type Target } from './route.ts';
 
 /** One request to one target, from its start to the last byte of its answer. */
@@ -17,7 +17,7 @@ export type Attempt = {
   /** Milliseconds since 1970. */
   readonly startedAt: number;
   /** Milliseconds from the start to the first content. */
-  readonly firstTokenMs: number | undefined;
+  firstTokenMs: number | undefined;
   readonly context: CallContext;
   /** Aborted when the attempt has ended with an error; `context` has it too. */
   readonly cancel: Cancel;
@@ -206,13 +206,27 @@ const faults = new Set<ErrorCode>([
 const accountCoolMs = 60_000;
 const rateLimitedCoolMs = 1_000;
 
+/** A class, because a literal with an accessor is made for every request at a hundred times the cost. */
+class Context implements CallContext {
+  readonly requestId: string;
+  readonly report: CallReport = {};
+  readonly cancel = new Canceller();
+
+  constructor(requestId: string) {
+    this.requestId = requestId;
+  }
+
+  get signal(): AbortSignal {
+    return this.cancel.signal;
+  }
+}
+
 function start(target: Target, number: number, course: Course): Attempt {
   const { leaving, requestId, limits } = course;
   const { health, provider } = target;
-  const cancel = createCancel();
-  const report: CallReport = {};
+  const context = new Context(requestId);
+  const { cancel } = context;
   const startedAt = Date.now();
-  let firstTokenMs: number | undefined;
   let measured: (() => Measured) | undefined;
   let over = false;
 
@@ -220,7 +234,7 @@ function start(target: Target, number: number, course: Course): Attempt {
     const total = isOver(limits);
     const what = total
       ? 'did not answer in time'
-      : firstTokenMs === undefined
+      : self.firstTokenMs === undefined
         ? 'gave no first token in time'
         : 'fell silent in the middle of its answer';
     self.end(new ViaductError('provider_timeout', `The provider ${provider.name} ${what}.`));
@@ -236,19 +250,10 @@ function start(target: Target, number: number, course: Course): Attempt {
     number,
     startedAt,
     cancel,
-    context: {
-      get signal() {
-        return cancel.signal;
-      },
-      cancel,
-      requestId,
-      report,
-    },
-    get firstTokenMs() {
-      return firstTokenMs;
-    },
+    context,
+    firstTokenMs: undefined,
     opened() {
-      firstTokenMs = Date.now() - startedAt;
+      self.firstTokenMs = Date.now() - startedAt;
       clearTimeout(timer);
       if (!over) timer = setTimeout(expire, within(limits.idleMs));
     },
@@ -270,7 +275,7 @@ function start(target: Target, number: number, course: Course): Attempt {
       clearTimeout(timer);
       forget();
       if (error) cancel.abort(error);
-      learn(target, error, firstTokenMs);
+      learn(target, error, self.firstTokenMs);
       course.ended(self, measured?.(), error, Date.now() - startedAt);
     },
   };

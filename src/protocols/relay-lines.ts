@@ -4,7 +4,7 @@ export type LineWatcher = {
   push(chunk: Buffer): void;
   /** What came after the last line end; with `whole` set from the beginning, everything. */
   rest(): string;
-  readonly tooLarge: boolean;
+  tooLarge(): boolean;
 };
 
 export type LineWatcherOptions = {
@@ -62,9 +62,7 @@ export function createLineWatcher({ interesting, all, whole, read }: LineWatcher
       if (complete < bytes.length) keep(bytes.slice(complete));
     },
     rest: () => decodeUtf8(take('')),
-    get tooLarge() {
-      return size > longest;
-    },
+    tooLarge: () => size > longest,
   };
 }
 

@@ -80,7 +80,9 @@ export async function actorOf(
   services: AdminServices,
   secret?: string,
 ): Promise<Actor> {
-  const credentials = { ...credentialsOf(request, reply), ...(secret !== undefined && { secret }) };
+  const sent = credentialsOf(request, reply);
+  const { signal } = sent;
+  const credentials = { ...sent, signal, ...(secret !== undefined && { secret }) };
   if (credentials.secret === undefined) return sessionActor(request, services);
   const { boundary } = services;
   const { address } = credentials;

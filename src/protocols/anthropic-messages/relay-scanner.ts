@@ -16,21 +16,24 @@ const interesting = /"(?:message_start|message_delta|message_stop|error)"/g;
  * usage, an end or an error. Works over chunk borders; `end` sets `error` when the answer is not whole.
  */
 export function createRelayScanner(): RelayScanner & { end(): void } {
+  // Fields, not accessors: a literal with accessors costs more than everything else here.
+  const seen = {
+    contentSeen: false,
+    done: false,
+    usage: undefined as Usage | undefined,
+    finish: undefined as string | undefined,
+    error: undefined as ViaductError | undefined,
+  };
   let mode: 'unknown' | 'stream' | 'json' = 'unknown';
   let wireUsage: JsonObject | undefined;
-  let usage: Usage | undefined;
-  let contentSeen = false;
-  let done = false;
-  let finish: string | undefined;
-  let error: ViaductError | undefined;
 
   const broken = (message: string) => {
-    error ??= new ViaductError('provider_invalid_response', message);
+    seen.error ??= new ViaductError('provider_invalid_response', message);
   };
   const addUsage = (wire: Json | undefined) => {
     if (!wire) return;
     wireUsage = mergeUsage(wireUsage ?? {}, object(wire));
-    usage = decodeUsage(wireUsage);
+    seen.usage = decodeUsage(wireUsage);
   };
 
   const readEvent = (event: JsonObject) => {
@@ -39,20 +42,20 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
         addUsage(object(event['message'])['usage']);
         break;
       case 'content_block_start':
-        contentSeen ||= object(event['content_block'])['type'] !== 'text';
+        seen.contentSeen ||= object(event['content_block'])['type'] !== 'text';
         break;
       case 'content_block_delta':
-        contentSeen = true;
+        seen.contentSeen = true;
         break;
       case 'message_delta':
         addUsage(event['usage']);
-        finish = text(object(event['delta'])['stop_reason']) || finish;
+        seen.finish = text(object(event['delta'])['stop_reason']) || seen.finish;
         break;
       case 'message_stop':
-        done = true;
+        seen.done = true;
         break;
       default:
-        if (event['error']) error ??= decodeErrorBody(event);
+        if (event['error']) seen.error ??= decodeErrorBody(event);
     }
   };
 
@@ -64,50 +67,34 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
 
   const lines = createLineWatcher({
     interesting,
-    all: () => !contentSeen,
+    all: () => !seen.contentSeen,
     whole: () => mode === 'json',
     read: readLine,
   });
 
   const readBody = (body: JsonObject | undefined) => {
     if (!body) return broken('The provider answered with something that is not a message.');
-    if (body['error']) error ??= decodeErrorBody(body);
+    if (body['error']) seen.error ??= decodeErrorBody(body);
     else if (!Array.isArray(body['content'])) broken('The provider answered with something that is not a message.');
     addUsage(body['usage']);
-    finish = text(body['stop_reason']) || undefined;
-    contentSeen = list(body['content']).length > 0;
-    done = true;
+    seen.finish = text(body['stop_reason']) || undefined;
+    seen.contentSeen = list(body['content']).length > 0;
+    seen.done = true;
   };
 
-  return {
-    push(chunk) {
+  return Object.assign(seen, {
+    push(chunk: Buffer) {
       if (mode === 'unknown') mode = chunk.find((byte) => byte > 32 && byte < 128) === brace ? 'json' : 'stream';
       lines.push(chunk);
-      if (lines.tooLarge) broken('The answer of the provider is too large.');
+      if (lines.tooLarge()) broken('The answer of the provider is too large.');
     },
 
     end() {
       const last = lines.rest();
       if (mode === 'json') return readBody(parseObject(last));
       readLine(last.trim());
-      if (!done && finish === undefined) broken('The provider ended its answer before it was complete.');
-      done = true;
+      if (!seen.done && seen.finish === undefined) broken('The provider ended its answer before it was complete.');
+      seen.done = true;
     },
-
-    get contentSeen() {
-      return contentSeen;
-    },
-    get done() {
-      return done;
-    },
-    get usage() {
-      return usage;
-    },
-    get finish() {
-      return finish;
-    },
-    get error() {
-      return error;
-    },
-  };
+  });
 }

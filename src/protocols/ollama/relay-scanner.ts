@@ -14,56 +14,43 @@ const interesting = /"done": *true|"error"/g;
  * parsed, after it only the last and errors. Works over chunk borders; `end` sets `error` when the answer is not whole.
  */
 export function createRelayScanner(): RelayScanner & { end(): void } {
-  let usage: Usage | undefined;
-  let contentSeen = false;
-  let done = false;
-  let finish: string | undefined;
-  let error: ViaductError | undefined;
+  // Fields, not accessors: a literal with accessors costs more than everything else here.
+  const seen = {
+    contentSeen: false,
+    done: false,
+    usage: undefined as Usage | undefined,
+    finish: undefined as string | undefined,
+    error: undefined as ViaductError | undefined,
+  };
 
   const broken = (message: string) => {
-    error ??= new ViaductError('provider_invalid_response', message);
+    seen.error ??= new ViaductError('provider_invalid_response', message);
   };
   const read = (line: JsonObject) => {
-    if (line['error']) error ??= decodeErrorBody(line);
+    if (line['error']) seen.error ??= decodeErrorBody(line);
     const { content, thinking, tool_calls } = object(line['message']);
-    contentSeen ||= text(content) !== '' || text(thinking) !== '' || list(tool_calls).length > 0;
+    seen.contentSeen ||= text(content) !== '' || text(thinking) !== '' || list(tool_calls).length > 0;
     if (line['done'] !== true) return;
-    done = true;
-    finish = text(line['done_reason']) || 'stop';
-    usage = { input: count(line['prompt_eval_count']), output: count(line['eval_count']) };
+    seen.done = true;
+    seen.finish = text(line['done_reason']) || 'stop';
+    seen.usage = { input: count(line['prompt_eval_count']), output: count(line['eval_count']) };
   };
   const readText = (line: string) => {
     const record = parseObject(line);
     if (record) read(record);
   };
 
-  const lines = createLineWatcher({ interesting, all: () => !contentSeen, whole: () => false, read: readText });
+  const lines = createLineWatcher({ interesting, all: () => !seen.contentSeen, whole: () => false, read: readText });
 
-  return {
-    push(chunk) {
+  return Object.assign(seen, {
+    push(chunk: Buffer) {
       lines.push(chunk);
-      if (lines.tooLarge) broken('The answer of the provider is too large.');
+      if (lines.tooLarge()) broken('The answer of the provider is too large.');
     },
 
     end() {
       readText(lines.rest());
-      if (!done) broken('The provider ended its answer before it was complete.');
+      if (!seen.done) broken('The provider ended its answer before it was complete.');
     },
-
-    get contentSeen() {
-      return contentSeen;
-    },
-    get done() {
-      return done;
-    },
-    get usage() {
-      return usage;
-    },
-    get finish() {
-      return finish;
-    },
-    get error() {
-      return error;
-    },
-  };
+  });
 }

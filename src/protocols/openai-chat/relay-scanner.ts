@@ -20,19 +20,22 @@ const longestBody = 64 * 2 ** 20;
  * `error` when the answer is not whole.
  */
 export function createRelayScanner(): RelayScanner & { end(): void } {
+  // Fields, not accessors: a literal with accessors costs more than everything else here.
+  const seen = {
+    contentSeen: false,
+    done: false,
+    usage: undefined as Usage | undefined,
+    finish: undefined as string | undefined,
+    error: undefined as ViaductError | undefined,
+  };
   let mode: 'unknown' | 'stream' | 'json' = 'unknown';
   /** An unfinished line of a stream, or all of a JSON body so far; one character a byte, which is the cheapest to search. */
   let rest: string[] = [];
   let restSize = 0;
-  let contentSeen = false;
   let choiceSeen = false;
-  let done = false;
-  let usage: Usage | undefined;
-  let finish: string | undefined;
-  let error: ViaductError | undefined;
 
   const broken = (message: string, cause?: unknown) => {
-    error ??= new ViaductError('provider_invalid_response', message, { cause });
+    seen.error ??= new ViaductError('provider_invalid_response', message, { cause });
   };
 
   const keep = (bytes: string) => {
@@ -50,15 +53,15 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
   };
 
   const readObject = (body: JsonObject) => {
-    if (body['error']) error ??= decodeErrorBody(body);
-    if (isObject(body['usage'])) usage = decodeUsage(body['usage']);
+    if (body['error']) seen.error ??= decodeErrorBody(body);
+    if (isObject(body['usage'])) seen.usage = decodeUsage(body['usage']);
     const { choices } = body;
     if (!Array.isArray(choices)) return;
     for (const choice of choices) {
       if (!isObject(choice)) continue;
       choiceSeen = true;
-      if (typeof choice['finish_reason'] === 'string') finish = choice['finish_reason'];
-      contentSeen ||= hasContent(choice['delta'] ?? choice['message']) || isText(choice['text']);
+      if (typeof choice['finish_reason'] === 'string') seen.finish = choice['finish_reason'];
+      seen.contentSeen ||= hasContent(choice['delta'] ?? choice['message']) || isText(choice['text']);
     }
   };
 
@@ -67,7 +70,7 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
     if (!line.startsWith('data:')) return;
     const data = line.slice(5).trim();
     if (data === '[DONE]') {
-      done = true;
+      seen.done = true;
       return;
     }
     if (!data.startsWith('{')) return;
@@ -80,7 +83,7 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
 
   /** Whole lines. */
   const scan = (bytes: string) => {
-    if (!contentSeen) return readLines(bytes);
+    if (!seen.contentSeen) return readLines(bytes);
     interesting.lastIndex = 0;
     for (let found = interesting.exec(bytes); found; found = interesting.exec(bytes)) {
       const from = bytes.lastIndexOf('\n', found.index) + 1;
@@ -95,8 +98,8 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
     for (const line of decodeUtf8(bytes).split(lineEnds)) readLine(line);
   };
 
-  return {
-    push(chunk) {
+  return Object.assign(seen, {
+    push(chunk: Buffer) {
       const bytes = chunk.toString('latin1');
       if (mode === 'unknown') mode = modeOf(bytes) ?? mode;
       if (mode !== 'stream') return keep(bytes);
@@ -109,36 +112,20 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
       const last = takeRest('');
       if (mode === 'stream') {
         readLines(last);
-        if (!done && finish === undefined) broken('The provider ended its answer before it was complete.');
-        done = true;
+        if (!seen.done && seen.finish === undefined) broken('The provider ended its answer before it was complete.');
+        seen.done = true;
         return;
       }
       try {
         const body = JSON.parse(decodeUtf8(last)) as Json;
         if (isObject(body)) readObject(body);
         if (!choiceSeen) broken('The provider gave an empty answer.');
-        done = true;
+        seen.done = true;
       } catch (cause) {
         broken('The provider answered with something that is not an answer.', cause);
       }
     },
-
-    get contentSeen() {
-      return contentSeen;
-    },
-    get done() {
-      return done;
-    },
-    get usage() {
-      return usage;
-    },
-    get finish() {
-      return finish;
-    },
-    get error() {
-      return error;
-    },
-  };
+  });
 }
 
 const lineEnds = /\r\n|\n|\r/;

@@ -15,25 +15,28 @@ const content = /"type"\s*:\s*"response\.(output_item|output_text|reasoning|refu
 
 /** For an event stream and for a unary reply alike: what begins with `{` is the latter. */
 export function createRelayScanner(): RelayScanner {
+  // Fields, not accessors: a literal with accessors costs more than everything else here.
+  const seen = {
+    contentSeen: false,
+    done: false,
+    usage: undefined as Usage | undefined,
+    finish: undefined as string | undefined,
+    error: undefined as ViaductError | undefined,
+  };
   let unary: boolean | undefined;
   let pieces: Buffer[] = [];
-  let contentSeen = false;
-  let done = false;
-  let usage: Usage | undefined;
-  let finish: string | undefined;
-  let error: ViaductError | undefined;
 
   const readEnd = (text: string) => {
     const event = JSON.parse(text) as { [field: string]: unknown };
     const response = (unary ? event : (event['response'] ?? {})) as { [field: string]: unknown };
     if (unary && response['object'] !== 'response') return;
     const type = unary ? `response.${String(response['status'] ?? 'completed')}` : String(event['type']);
-    if (response['usage']) usage = decodeUsage(response['usage']);
-    finish = type.replace('response.', '');
+    if (response['usage']) seen.usage = decodeUsage(response['usage']);
+    seen.finish = type.replace('response.', '');
     if (type === 'response.failed' || type === 'error')
-      error = failureOf(unary ? JSON.stringify({ type, response }) : text);
-    else done = true;
-    if (unary) contentSeen = true;
+      seen.error = failureOf(unary ? JSON.stringify({ type, response }) : text);
+    else seen.done = true;
+    if (unary) seen.contentSeen = true;
   };
 
   const line = (bytes: Buffer) => {
@@ -43,19 +46,21 @@ export function createRelayScanner(): RelayScanner {
       ? bytes.toString('latin1')
       : `${bytes.toString('latin1', 0, head)} ${bytes.toString('latin1', bytes.length - head)}`;
     if (terminal.test(start)) tryRead(bytes.toString('utf8', dataField.length));
-    else if (!contentSeen && content.test(start)) contentSeen = true;
+    else if (!seen.contentSeen && content.test(start)) seen.contentSeen = true;
   };
 
   const tryRead = (text: string) => {
     try {
       readEnd(text);
     } catch (cause) {
-      error = new ViaductError('provider_invalid_response', 'The provider sent something that is not JSON.', { cause });
+      seen.error = new ViaductError('provider_invalid_response', 'The provider sent something that is not JSON.', {
+        cause,
+      });
     }
   };
 
-  return {
-    push(chunk) {
+  return Object.assign(seen, {
+    push(chunk: Buffer) {
       unary ??= /^\s*\{/.test(chunk.toString('latin1', 0, 16));
       if (unary) {
         pieces.push(chunk);
@@ -76,22 +81,7 @@ export function createRelayScanner(): RelayScanner {
       if (unary) tryRead(rest.toString('utf8'));
       else if (rest.length > 0) line(rest);
     },
-    get contentSeen() {
-      return contentSeen;
-    },
-    get done() {
-      return done;
-    },
-    get usage() {
-      return usage;
-    },
-    get finish() {
-      return finish;
-    },
-    get error() {
-      return error;
-    },
-  };
+  });
 }
 
 /** The decoder of translated streams knows what a failure means. */
