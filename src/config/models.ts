@@ -51,6 +51,7 @@ const settings = z.strictObject({
     })
     .optional()
     .describe('When a local target counts as full'),
+  keep_content: duration().optional().describe('Keep prompts and answers in the log for so long; absent: not at all'),
   privacy: z.literal('local').optional().describe('Never leaves this machine'),
   max_price: maxPrice.optional().describe('USD per million tokens; dearer targets are left out'),
   content_filter_fallback: z.boolean().default(false).describe('Try the next target when a content filter refuses'),

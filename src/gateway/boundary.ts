@@ -1,6 +1,7 @@
 /** The boundary, put together: who may ask, how much, and the one bill. */
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
+import { contentStore } from '../store/contents.ts';
 import { ledgerStore } from '../store/ledger.ts';
 import type { Store } from '../store/open.ts';
 import { createAccount, type Ledger, openLedger } from './account.ts';
@@ -8,10 +9,11 @@ import { type Administration, createAdministration } from './administration.ts';
 import { createAdmit, type SharedLimits } from './admit.ts';
 import { type AuthMode, createAuthenticate } from './authenticate.ts';
 import { createBudgetAlerts, type Warn } from './budget-alerts.ts';
-import type { Account, Admit, Authenticate, Prices } from './contract.ts';
+import type { Account, Admit, Authenticate, KeepContent, Prices } from './contract.ts';
 import type { Counters } from './counters.ts';
 import { memoryCounters } from './counters-memory.ts';
 import { createDirectory, type Directory } from './directory.ts';
+import { createContentKeeper } from './keep-content.ts';
 import { createPrices, type Machine, type PriceOverride } from './prices.ts';
 import { adminToken, serverSecret } from './secrets.ts';
 
@@ -41,6 +43,7 @@ export type Boundary = {
   admit: Admit;
   account: Account;
   prices: Prices;
+  keep: KeepContent;
   directory: Directory;
   administration: Administration;
   counters: Counters;
@@ -64,6 +67,9 @@ export async function createBoundary(options: BoundaryOptions): Promise<Boundary
   const directory = await createDirectory(db, (error) => warn({ error }, 'Keys could not be read again.'));
   const prices = createPrices({ overrides: options.prices, machine: options.machine, now });
   const counters = await createCounters(options, ledger);
+  const contents = createContentKeeper(contentStore(db), now, (error) =>
+    warn({ error }, 'A prompt could not be kept.'),
+  );
   return {
     authenticate: createAuthenticate({
       directory,
@@ -76,6 +82,7 @@ export async function createBoundary(options: BoundaryOptions): Promise<Boundary
     admit: createAdmit({ directory, counters, limits: options.limits, now }),
     account: createAccount({ ledger, directory, counters }),
     prices,
+    keep: contents.keep,
     directory,
     administration: createAdministration({
       db,
@@ -90,6 +97,7 @@ export async function createBoundary(options: BoundaryOptions): Promise<Boundary
     adminSecrets,
     async close() {
       directory.close();
+      await contents.close();
       await ledger.close();
       await counters.close();
     },

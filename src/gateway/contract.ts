@@ -94,6 +94,8 @@ export type Identity = {
   privacy?: 'local';
   /** Go into the ledger with those of the request. */
   tags?: string[];
+  /** Prompts and answers are kept for so long, ms. */
+  keepContentFor?: number;
 };
 
 /** Credentials → identity; endpoint and address rules of the key are checked here. Throws invalid_api_key, permission_denied. */
@@ -217,6 +219,18 @@ export type TargetHealth = {
 };
 
 /** What the gateway is put together from. */
+/** A prompt and its answer, to be kept. */
+export type Kept = {
+  requestId: string;
+  owner: string;
+  /** JSON, as sent and as answered. */
+  request: string;
+  answer: string;
+  /** Milliseconds. */
+  keepFor: number;
+};
+export type KeepContent = (kept: Kept) => void;
+
 export type GatewayDeps = {
   providers: Map<string, Provider>;
   /** Absent: everybody is let in. */
@@ -229,6 +243,8 @@ export type GatewayDeps = {
   prices?: Prices;
   /** The configuration's `models` section; a name that is not in it may still be provider/model, a local tag or a hosted name. */
   models?: Record<string, ModelSettings>;
+  /** Takes prompts and answers where a key or a route asks for it. Absent: none are kept. */
+  keep?: KeepContent;
   /** Told once about every call, when it is over: logs and metrics. */
   observe?: (record: CallRecord) => void;
   /** 0 ≤ n < 1: who is picked for a weighted route, a canary, a shadow. */

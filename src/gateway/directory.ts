@@ -5,6 +5,7 @@
 import ipaddr from 'ipaddr.js';
 import { type Budget, budgetStore } from '../store/budgets.ts';
 import { type HashedKey, keyStore } from '../store/keys.ts';
+import { dayMs } from '../store/ledger.ts';
 import type { Store } from '../store/open.ts';
 import type { Limits } from '../store/policy.ts';
 import { currentRevision } from '../store/revision.ts';
@@ -131,6 +132,7 @@ function describe(key: HashedKey, team: Team | undefined): Subject {
   const { policy } = key;
   const models = intersect(policy.models, team?.policy.models);
   const providers = intersect(policy.providers, team?.policy.providers);
+  const days = policy.contentDays ?? team?.policy.contentDays;
   const identity: Identity = {
     owner: key.teamId ?? key.id,
     admin: key.role === 'admin',
@@ -140,6 +142,7 @@ function describe(key: HashedKey, team: Team | undefined): Subject {
     ...(providers && { providers }),
     ...((policy.privacy ?? team?.policy.privacy) && { privacy: 'local' as const }),
     ...(key.tags.length > 0 && { tags: key.tags }),
+    ...(days !== undefined && { keepContentFor: days * dayMs }),
   };
   return {
     key,
