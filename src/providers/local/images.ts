@@ -2,18 +2,12 @@
 import { Worker } from 'node:worker_threads';
 import type { Source } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
-import { FetchImageError, fetchImage } from '../../lib/fetch-image.ts';
+import { download } from '../download.ts';
 import { readImageHeader } from './image-header.ts';
 
 /** Pixels; more is no picture that a model sees, but an attack on memory. */
 const maxPixels = 40_000_000;
 const maxBytes = 20 * 2 ** 20;
-
-const fetchCodes = {
-  failed: 'image_download_failed',
-  'too-large': 'image_too_large',
-  forbidden: 'image_download_failed',
-} as const;
 
 export type ImageOptions = {
   signal: AbortSignal;
@@ -49,12 +43,7 @@ async function bytesOf(url: string, param: string, { signal, allow }: ImageOptio
       throw new ViaductError('invalid_image', 'A data: URL of an image must be base64.', { param });
     return decodeBase64(url.slice(data[0].length), param);
   }
-  try {
-    return await fetchImage(url, { signal, ...(allow && { allow }) });
-  } catch (error) {
-    if (!(error instanceof FetchImageError)) throw error;
-    throw new ViaductError(fetchCodes[error.reason], error.message, { param, cause: error });
-  }
+  return download(url, param, { signal, ...(allow && { allow }) });
 }
 
 /** Node's decoder skips what it cannot read; a picture with holes is no picture. */

@@ -203,7 +203,6 @@ export function compileSchema(schema: JsonObject): ValidateFunction | undefined 
     allErrors: true,
     logger: false,
     validateSchema: false,
-    addUsedSchema: false,
   });
   addFormats.default(ajv);
   try {

@@ -257,7 +257,7 @@ function capped(node: Node, maxRepeat: number): Node {
       return { kind: 'choice', options: node.options.map((option) => capped(option, maxRepeat)) };
     case 'repeat': {
       const max = node.max === Number.POSITIVE_INFINITY ? Math.max(node.min, maxRepeat) : node.max;
-      if (max > 10_000) throw new Unsupported();
+      if (node.min > 10_000 || (max > 10_000 && max !== Number.POSITIVE_INFINITY)) throw new Unsupported();
       return { kind: 'repeat', item: capped(node.item, maxRepeat), min: node.min, max };
     }
   }
