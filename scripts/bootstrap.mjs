@@ -22,7 +22,9 @@ export function fail(message) {
 }
 
 function lockHash() {
-  return createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  return createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
 }
 
 function installDependencies() {
@@ -36,31 +38,43 @@ function installDependencies() {
   });
   if (error) fail(`npm could not be started (${error.message}). Install npm, then run this again.`);
   if (status !== 0) fail(reasonOf(`${stderr}${stdout}`));
-  if (!existsSync(ownNode)) fail('npm ci did not bring the package "node". Allow its install script (npm approve-scripts node), then run this again.');
+  if (!existsSync(ownNode))
+    fail(
+      'npm ci did not bring the package "node". Allow its install script (npm approve-scripts node), then run this again.',
+    );
   writeFileSync(stamp, hash);
 }
 
 /** What npm said, as one line that helps. */
 function reasonOf(output) {
-  if (/ENOSPC/.test(output)) return 'The disk is full: npm could not install the dependencies. Free about 1 GB, then run this again.';
+  if (/ENOSPC/.test(output))
+    return 'The disk is full: npm could not install the dependencies. Free about 1 GB, then run this again.';
   if (/ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|ERR_SOCKET_TIMEOUT|ENETUNREACH|network/i.test(output))
     return 'npm cannot reach its registry. Check the network or `npm config get registry`, then run this again.';
-  if (/EACCES|EPERM/.test(output)) return `npm may not write to ${modules}. Make the folder yours, then run this again.`;
+  if (/EACCES|EPERM/.test(output))
+    return `npm may not write to ${modules}. Make the folder yours, then run this again.`;
   const line = output.split('\n').find((text) => /npm (error|ERR!)/.test(text)) ?? output.trim().split('\n')[0];
   return `npm ci failed: ${line}`;
 }
 
-/** True in the process that should do the work; in the first process it starts that one and ends with its exit code. */
-export function underOwnNode(script) {
+/**
+ * True in the process that should do the work; in the first process it starts that one, with `flags` for Node and `env`
+ * in its environment, and ends with its exit code.
+ */
+export function underOwnNode(script, flags = [], env = {}) {
   if (process.env[inOwnNode]) return true;
   const [major] = process.versions.node.split('.').map(Number);
   if (major < 18) fail(`Node ${process.versions.node} is too old. Install Node 18 or newer, then run this again.`);
   installDependencies();
-  const child = spawn(ownNode, ['--disable-warning=ExperimentalWarning', fileURLToPath(script), ...process.argv.slice(2)], {
-    stdio: 'inherit',
-    env: { ...process.env, [inOwnNode]: '1' },
-    shell: process.platform === 'win32',
-  });
+  const child = spawn(
+    ownNode,
+    ['--disable-warning=ExperimentalWarning', ...flags, fileURLToPath(script), ...process.argv.slice(2)],
+    {
+      stdio: 'inherit',
+      env: { ...env, ...process.env, [inOwnNode]: '1' },
+      shell: process.platform === 'win32',
+    },
+  );
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? (signal ? 1 : 0);

@@ -37,8 +37,14 @@ async function main() {
     .sort();
   if (files.length === 0) fail(`no test file matches ${patterns.join(' ')}`);
   // Files that load models share two cores with their engines: one after another. The others run side by side.
-  const heavy = files.filter((file) => file.includes('/e2e/') || file.startsWith('src/engine/') || file.startsWith('src/providers/local'));
-  await runFiles(files.filter((file) => !heavy.includes(file)), 2, counts);
+  const heavy = files.filter(
+    (file) => file.includes('/e2e/') || file.startsWith('src/engine/') || file.startsWith('src/providers/local'),
+  );
+  await runFiles(
+    files.filter((file) => !heavy.includes(file)),
+    2,
+    counts,
+  );
   await runFiles(heavy, 1, counts);
 
   const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
@@ -51,7 +57,13 @@ async function runFiles(files, concurrency, counts) {
   const { run } = await import('node:test');
   const { spec } = await import('node:test/reporters');
   // A test that hangs would hold up the whole run: this ends it, and is far beyond what any file takes.
-  const stream = run({ files, cwd: root, concurrency, timeout: 20 * 60_000, execArgv: ['--disable-warning=ExperimentalWarning'] });
+  const stream = run({
+    files,
+    cwd: root,
+    concurrency,
+    timeout: 20 * 60_000,
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
   stream.on('test:summary', ({ file, counts: { passed, failed, cancelled, skipped } }) => {
     if (file !== undefined) return;
     counts.passed += passed;
@@ -68,11 +80,16 @@ function installDebianPackages() {
   if (missing.length === 0) return;
   const isRoot = process.getuid?.() === 0;
   if (!isRoot || spawnSync('sh', ['-c', 'command -v apt-get']).status !== 0) {
-    console.log(`Not installed: ${missing.join(', ')}. Tests that need them will say so. On Debian: apt-get install ${missing.join(' ')}`);
+    console.log(
+      `Not installed: ${missing.join(', ')}. Tests that need them will say so. On Debian: apt-get install ${missing.join(' ')}`,
+    );
     return;
   }
   console.log(`Installing Debian packages for the tests: ${missing.join(', ')} …`);
-  const options = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
+  const options = {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  };
   spawnSync('apt-get', ['update', '-qq'], options);
   spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing], options);
 }
