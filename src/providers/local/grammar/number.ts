@@ -80,6 +80,7 @@ function fractionTo(max: string): string {
   for (let i = 0; i < max.length; i++) {
     const head = max.slice(0, i);
     const digit = Number(max[i]);
+    if (head) options.push(literal(head));
     if (digit > 0) options.push(`${literal(head)} [0-${digit - 1}] [0-9]{0,${fractionDigits - i - 1}}`);
   }
   options.push(literal(max));
@@ -98,13 +99,18 @@ function fractionFrom(min: string): string {
   return `"." ${anyOf(options)}`;
 }
 
+/** `.d…` between two fractions, with as many digits as the bounds have, or two, or fewer. */
 function fractionBetween(low: string, high: string): string | undefined {
   if (!low) return fractionTo(high);
-  const digits = Math.max(low.length, high.length);
-  const from = low.padEnd(digits, '0');
-  const to = high.padEnd(digits, '0');
-  if (from > to) return undefined;
-  return `"." ${sameLength(from, to)}`;
+  const options: string[] = [];
+  for (let digits = 1; digits <= Math.max(low.length, high.length, 2); digits++) {
+    const floor = BigInt(low.slice(0, digits).padEnd(digits, '0'));
+    const from = low.length > digits ? floor + 1n : floor;
+    const to = BigInt(high.slice(0, digits).padEnd(digits, '0'));
+    const text = (value: bigint) => String(value).padStart(digits, '0');
+    if (from <= to && text(from).length === digits) options.push(sameLength(text(from), text(to)));
+  }
+  return options.length > 0 ? `"." ${anyOf(options)}` : undefined;
 }
 
 /** Natural numbers from low to high, without leading zeros. */
