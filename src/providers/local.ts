@@ -78,6 +78,17 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
   async function* chat(request: ChatRequest, { signal: caller, report }: CallContext): ChatStream {
     const began = performance.now();
     const model = await models.resolve(request.model);
+    const start = {
+      type: 'start' as const,
+      id: `chatcmpl-${randomUUID().replaceAll('-', '')}`,
+      model: request.model,
+    };
+    if (request.messages.length === 0 && request.local?.keepAlive === 0) {
+      // Every runner of the model, whatever its context and purpose; none is loaded for it.
+      scheduler.unload(model.name);
+      yield [start, { type: 'finish', reason: 'stop', rawReason: 'unload', usage: { input: 0, output: 0 } }];
+      return;
+    }
     need(model, 'completion', 'does not complete text; it is a model for embeddings');
     const tools = planTools(request);
     const limit = maxTokens(request, model.params);
@@ -89,10 +100,8 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     const prepared = await prepareMessages(request, model, { signal, ...(imageHosts && { allow: imageHosts }) });
     const lease = await scheduler.acquire(model, acquireOptions(request, signal, report));
     try {
-      const start = { type: 'start' as const, id: `chatcmpl-${randomUUID().replaceAll('-', '')}`, model: request.model };
       if (request.messages.length === 0) {
-        const rawReason = request.local?.keepAlive === 0 ? 'unload' : 'load';
-        yield [start, { type: 'finish', reason: 'stop', rawReason, usage: { input: 0, output: 0 } }];
+        yield [start, { type: 'finish', reason: 'stop', rawReason: 'load', usage: { input: 0, output: 0 } }];
         return;
       }
       const work = { request, model, lease, tools, constraint, prepared, signal, start, judged: judged(model.name) };

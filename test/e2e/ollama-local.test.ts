@@ -77,11 +77,11 @@ describe('chat and generate', () => {
     assert.equal(templated.response, raw.response);
     const filled = await client.generate({
       model,
-      prompt: 'def add(a, b):\n    return ',
-      suffix: '\n\nprint(add(1, 2))',
+      prompt: 'def add(a, b):\n    ',
+      suffix: '\n',
       options,
     });
-    assert.match(String(filled.response), /a \+ b/);
+    assert.match(String(filled.response), /return a \+ b/);
   });
 
   test('formats: JSON, and a schema', async () => {
