@@ -11,7 +11,7 @@ import { fail, root, underOwnNode } from './bootstrap.mjs';
 const model = 'smollm2:135m';
 const question = 'In one sentence: what is a viaduct?';
 
-// It keeps serving, so it runs as lean as src/cli/lean.ts has it for `serve`.
+// It keeps serving, so it runs as lean as src/cli/startup.ts has it for `serve`.
 const lean = ['--max-semi-space-size=4', '--heap-growing-percent=20'];
 
 if (underOwnNode(import.meta.url, lean, { MALLOC_ARENA_MAX: '2' })) {

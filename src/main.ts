@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line: `viaduct COMMAND`. Adding a command = its file and its line here. */
-import './cli/lean.ts';
+import './cli/startup.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { config } from './cli/config.ts';
