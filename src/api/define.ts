@@ -44,6 +44,8 @@ type Route = {
   bodyLimit?: number;
   /** What checks the JSON body, for /openapi.json. */
   body?: z.ZodType;
+  /** What checks the query string, for /openapi.json. */
+  query?: z.ZodObject;
   /** The body arrives as a stream and is not parsed: blob uploads. */
   rawBody?: boolean;
 };

@@ -37,16 +37,29 @@ function describe(endpoints: Endpoint[]): JsonObject {
   };
 }
 
-function operationOf({ access, body, rawBody }: Endpoint, parameters: string[]): JsonObject {
+function operationOf({ access, body, query, rawBody }: Endpoint, segments: string[]): JsonObject {
+  const parameters = [
+    ...segments.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+    ...(query ? queryOf(query) : []),
+  ];
   return {
     ...(access === 'public' && { security: [] }),
-    ...(parameters.length > 0 && {
-      parameters: parameters.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
-    }),
+    ...(parameters.length > 0 && { parameters }),
     ...(body && { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body) } } } }),
     ...(rawBody && { requestBody: { required: true, content: { 'application/octet-stream': {} } } }),
     responses: { default: { description: 'The answer, or an error in the words of its protocol.' } },
   };
+}
+
+/** Each field of a query string is a parameter. */
+function queryOf(query: z.ZodObject): JsonObject[] {
+  const { properties = {}, required = [] } = schemaOf(query) as { properties?: JsonObject; required?: string[] };
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: 'query',
+    required: required.includes(name),
+    schema: schema as JsonObject,
+  }));
 }
 
 /** Fastify's pattern → OpenAPI's: `/v1/models/*` is `/v1/models/{rest}`. */

@@ -47,15 +47,21 @@ export type AdminEndpoint = {
   needs: 'read' | 'manage' | 'admin';
   /** What checks the body, for /openapi.json. */
   body?: z.ZodType;
+  /** The same of the query string. */
+  query?: z.ZodObject;
   handle(exchange: AdminExchange): Promise<unknown>;
 };
 
 /** The actor is known and may do this kind of thing before `handle` runs, so no endpoint can forget to ask. */
-export function guarded({ method, path, needs, body, handle }: AdminEndpoint, services: AdminServices): Endpoint {
+export function guarded(
+  { method, path, needs, body, query, handle }: AdminEndpoint,
+  services: AdminServices,
+): Endpoint {
   return {
     method,
     path,
     ...(body && { body }),
+    ...(query && { query }),
     access: 'public',
     async handle({ request, reply }: PublicExchange) {
       const actor = await actorOf(request, reply, services);

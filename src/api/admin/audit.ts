@@ -12,6 +12,7 @@ export const audit: AdminEndpoint[] = [
   {
     method: 'GET',
     path: '/admin/audit',
+    query: shape,
     needs: 'admin',
     async handle({ request, reply, services }) {
       const { limit, before } = parsed(shape, request.query);

@@ -108,6 +108,7 @@ export const keys: AdminEndpoint[] = [
     method: 'GET',
     path: '/admin/keys',
     needs: 'read',
+    query: listShape,
     async handle({ request, reply, actor, services }) {
       const { team, revoked, limit, after } = parsed(listShape, request.query);
       const teamIds = await visibleTeams(actor, team, services);

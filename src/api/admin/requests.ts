@@ -19,6 +19,7 @@ export const requests: AdminEndpoint[] = [
     method: 'GET',
     path: '/admin/requests',
     needs: 'read',
+    query: shape,
     async handle({ request, reply, actor, services }) {
       const query = parsed(shape, request.query);
       const teamIds = await visibleTeams(actor, query.team, services);

@@ -21,6 +21,7 @@ export const usage: AdminEndpoint[] = [
     method: 'GET',
     path: '/admin/usage',
     needs: 'read',
+    query: shape,
     async handle({ request, reply, actor, services }) {
       const query = parsed(shape, request.query);
       const teamIds = await visibleTeams(actor, query.team, services);

@@ -9,6 +9,7 @@ const schema = z.object({ source: z.string(), destination: z.string() });
 export const copy: Endpoint = {
   method: 'POST',
   path: '/api/copy',
+  body: schema,
   access: 'admin',
   async handle(exchange) {
     const { source, destination } = bodyOf(exchange, schema);

@@ -29,6 +29,7 @@ const schema = z.object({
 export const create: Endpoint = {
   method: 'POST',
   path: '/api/create',
+  body: schema,
   access: 'admin',
   async handle(exchange) {
     const body = bodyOf(exchange, schema);

@@ -18,6 +18,7 @@ const schema = z.object({
 export const pull: Endpoint = {
   method: 'POST',
   path: '/api/pull',
+  body: schema,
   access: 'admin',
   async handle(exchange) {
     const body = bodyOf(exchange, schema);

@@ -11,6 +11,7 @@ const schema = z.object({ ...modelField, insecure: z.boolean().nullish(), stream
 export const push: Endpoint = {
   method: 'POST',
   path: '/api/push',
+  body: schema,
   access: 'admin',
   async handle(exchange) {
     const body = bodyOf(exchange, schema);

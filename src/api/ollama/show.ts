@@ -13,6 +13,7 @@ const schema = z.object({ ...modelField, verbose: z.boolean().nullish(), system:
 export const show: Endpoint = {
   method: 'POST',
   path: '/api/show',
+  body: schema,
   async handle(exchange) {
     const body = bodyOf(exchange, schema);
     const { models, scheduler } = exchange.services;

@@ -9,6 +9,7 @@ const wireQuery = z.object({ ...pageFields, model: z.string().optional() });
 export const listStoredChats: Endpoint = {
   method: 'GET',
   path: '/v1/chat/completions',
+  query: wireQuery,
   async handle({ request, reply, caller, services }) {
     const query = request.query as Record<string, string>;
     const page = checkBody(wireQuery, query);

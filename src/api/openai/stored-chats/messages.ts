@@ -11,6 +11,7 @@ const wireQuery = z.object(pageFields);
 export const listStoredMessages: Endpoint = {
   method: 'GET',
   path: '/v1/chat/completions/:id/messages',
+  query: wireQuery,
   async handle(exchange) {
     const { after, limit, order } = checkBody(wireQuery, exchange.request.query);
     const { id, messages } = await storedChatOf(exchange);
