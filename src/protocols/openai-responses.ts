@@ -24,6 +24,7 @@ export {
   refuseHostedTools,
   type Settings,
   wantsSummary,
+  wireRequest,
 } from './openai-responses/settings.ts';
 export { createStreamDecoder, decodeFailure, decodeResponse } from './openai-responses/stream-decoder.ts';
 export { createStreamEncoder, type StreamEncoder, withoutSeal } from './openai-responses/stream-encoder.ts';

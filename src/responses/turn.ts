@@ -112,9 +112,14 @@ export async function prepareTurn(
   let fitted: Fitted | undefined;
   let begun: Promise<void> | undefined;
   const begin = () => {
-    begun ??= askWithin(conversation, { caller, settings, sealer, callOf }).then((given) => {
-      fitted = given;
-    });
+    begun ??= askWithin(conversation, { caller, settings, sealer, callOf }).then(
+      (given) => {
+        fitted = given;
+      },
+      (thrown) => {
+        throw inOurWords(ViaductError.from(thrown));
+      },
+    );
     return begun;
   };
   let failure: ViaductError | undefined;
@@ -193,6 +198,13 @@ export async function prepareTurn(
     events,
   };
   return turn;
+}
+
+/** Providers name fields of a chat; here what they mean is the input. */
+function inOurWords(error: ViaductError): ViaductError {
+  if (!error.param?.startsWith('messages')) return error;
+  const { code, message, retryAfter, headers, cause } = error;
+  return new ViaductError(code, message, { param: 'input', retryAfter, headers, cause });
 }
 
 /** Opens every seal and finds every output without its call; compactions of the provider's own are left to it. */

@@ -28,6 +28,7 @@ const body = z.object({ items: z.array(z.unknown()).min(1).max(20) });
 export const createConversationItems: Endpoint = {
   method: 'POST',
   path,
+  body,
   async handle({ request, reply, caller, services }) {
     const id = idOf(request, 'id');
     const { items: given } = checkBody(body, jsonBody(request));

@@ -22,6 +22,7 @@ const update = z.object({ metadata });
 export const updateConversation: Endpoint = {
   method: 'POST',
   path,
+  body: update,
   async handle(exchange) {
     const { request, reply, caller, services } = exchange;
     const { metadata } = checkBody(update, jsonBody(request));

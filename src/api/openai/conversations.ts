@@ -13,6 +13,7 @@ const body = z.object({ metadata: metadata.nullish(), items: z.array(z.unknown()
 export const createConversation: Endpoint = {
   method: 'POST',
   path: '/v1/conversations',
+  body,
   async handle({ request, reply, caller, services }) {
     const given = checkBody(body, request.body === undefined ? {} : jsonBody(request));
     const { stores } = services.responses;

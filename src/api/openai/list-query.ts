@@ -4,9 +4,12 @@ import { ViaductError } from '../../core/errors.ts';
 import { type Item, withoutSeal } from '../../protocols/openai-responses.ts';
 import type { Page, PageOptions } from '../../store/page.ts';
 
-/** A parameter of the path. */
-export const idOf = (request: FastifyRequest, name: string): string =>
-  (request.params as Record<string, string>)[name] ?? '';
+/** An id in the path. One that no store can hold is not found. */
+export function idOf(request: FastifyRequest, name: string): string {
+  const id = (request.params as Record<string, string>)[name] ?? '';
+  if (id.includes('\0')) throw new ViaductError('not_found', 'There is nothing with this id.');
+  return id;
+}
 
 export type Query = Record<string, string | undefined>;
 
@@ -32,6 +35,8 @@ export function pageOptions(query: Query, fallback: { limit: number; order: 'asc
     throw new ViaductError('invalid_request', "'limit' must be a whole number from 1 to 100.", { param: 'limit' });
   if (order !== 'asc' && order !== 'desc')
     throw new ViaductError('invalid_request', "'order' must be asc or desc.", { param: 'order' });
+  if (after?.includes('\0'))
+    throw new ViaductError('invalid_request', "'after' is not the id of an item.", { param: 'after' });
   return { limit: count, order, after: after || undefined };
 }
 

@@ -1,4 +1,4 @@
-import { encodeUsage } from '../../protocols/openai-responses.ts';
+import { encodeUsage, wireRequest } from '../../protocols/openai-responses.ts';
 import { newId } from '../../responses/ids.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
@@ -7,6 +7,7 @@ import { jsonBody } from '../http.ts';
 export const compactResponses: Endpoint = {
   method: 'POST',
   path: '/v1/responses/compact',
+  body: wireRequest,
   async handle({ request, reply, caller, services }) {
     const { item, usage } = await services.responses.compact(jsonBody(request), caller);
     return reply.send({

@@ -54,13 +54,12 @@ export function createResponsesWebSocket(
 
   return {
     handle(request, socket, head) {
-      if (new URL(request.url ?? '/', 'http://localhost').pathname !== path) return false;
+      if (request.url?.split('?', 1)[0] !== path) return false;
       const credentials = {
         ...credentialsIn(request.headers),
         address: request.socket.remoteAddress ?? '',
         endpoint: path,
       };
-      socket.on('error', () => socket.destroy());
       // A wrong key is told before the upgrade, with the status that the same POST would get.
       services.gateway.enter({ ...credentials, signal: AbortSignal.timeout(30_000) }).then(
         () => server.handleUpgrade(request, socket, head, (client) => serve(client, credentials, services, lifetime)),
@@ -76,10 +75,14 @@ export function createResponsesWebSocket(
   };
 }
 
-/** The upgrade events of `server` go to Responses connections; other paths are left alone. */
+/** Upgrades of `server` at /v1/responses; those below /providers/ are somebody else's, and all others are refused. */
 export function attachResponsesWebSocket(server: Server, services: Services): ResponsesWebSocket {
   const sockets = createResponsesWebSocket(services);
-  server.on('upgrade', (request, socket, head) => sockets.handle(request, socket, head));
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    if (sockets.handle(request, socket, head) || request.url?.startsWith('/providers/') || socket.destroyed) return;
+    if (request.url !== '') refuse(socket, new ViaductError('not_found', 'There is no WebSocket at this path.'));
+  });
   return sockets;
 }
 

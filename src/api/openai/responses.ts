@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../core/json.ts';
 import type { Caller } from '../../gateway/gateway.ts';
+import { wireRequest } from '../../protocols/openai-responses.ts';
 import { isSealedByProvider } from '../../responses/seal.ts';
 import type { Turn } from '../../responses/turn.ts';
 import type { Endpoint, Exchange } from '../define.ts';
@@ -10,6 +11,7 @@ import { eventStream, formatEvent, keepAlive, keepAliveMs, streamEnd, streamText
 export const responses: Endpoint = {
   method: 'POST',
   path: '/v1/responses',
+  body: wireRequest,
   async handle(exchange) {
     const { request, reply, caller, services } = exchange;
     const body = jsonBody(request);

@@ -45,7 +45,8 @@ const outputText = z.object({
 });
 const refusal = z.object({ type: z.literal('refusal'), refusal: text });
 
-const id = z.string().max(256).nullish();
+const noNul = (id: string) => !id.includes('\0');
+const id = z.string().max(256).refine(noNul).nullish();
 const message = z.object({
   type: z.literal('message').nullish(),
   id,
@@ -70,7 +71,7 @@ const reasoning = z.object({
 });
 const compaction = z.object({ id, encrypted_content: text });
 const unknownItem = z.object({ id });
-const reference = z.object({ id: z.string().min(1).max(256) });
+const reference = z.object({ id: z.string().min(1).max(256).refine(noNul) });
 
 /**
  * A request's `input` (text, or a list of items) → items and references, ids added where the client gave none.

@@ -26,11 +26,20 @@ export const metadata = z
   .record(z.string().max(64), z.string().max(512))
   .refine((pairs) => Object.keys(pairs).length <= 16, "'metadata' takes at most 16 pairs.");
 
-const body = z.object({
+/** An id as a client sends it back. */
+export const givenId = z
+  .string()
+  .min(1)
+  .max(256)
+  .refine((id) => !id.includes('\0'), 'An id holds no NUL character.');
+
+/** The body of a request; `input` is checked item by item, see input.ts. */
+export const wireRequest = z.object({
+  input: z.unknown().optional().describe('A text, or a list of items'),
   model: z.string({ error: "you must provide a 'model'" }).min(1).max(512),
   instructions: z.string().nullish(),
-  previous_response_id: z.string().min(1).max(256).nullish(),
-  conversation: z.union([z.string().min(1).max(256), z.object({ id: z.string().min(1).max(256) })]).nullish(),
+  previous_response_id: givenId.nullish(),
+  conversation: z.union([givenId, z.object({ id: givenId })]).nullish(),
   stream: z.boolean().nullish(),
   background: z.boolean().nullish(),
   store: z.boolean().nullish(),
@@ -82,7 +91,7 @@ const body = z.object({
 });
 
 /** Checked settings of a request. */
-export type Settings = z.infer<typeof body>;
+export type Settings = z.infer<typeof wireRequest>;
 
 const logprobsInclude = 'message.output_text.logprobs';
 const includable = [
@@ -98,7 +107,7 @@ const includable = [
 
 /** Throws invalid_request or unsupported_parameter naming the field. Fields that change nothing are ignored. */
 export function decodeSettings(wire: JsonObject): Settings {
-  const settings = checkBody(body, wire);
+  const settings = checkBody(wireRequest, wire);
   if (settings.prompt != null)
     throw new ViaductError('unsupported_parameter', 'Prompt templates are not kept here: send their text as input.', {
       param: 'prompt',
