@@ -10,4 +10,6 @@ export type Usage = {
   reasoning?: number;
   /** Part of `input` that pictures took. */
   image?: number;
+  /** USD that the provider itself says it charges for the call. */
+  cost?: number;
 };

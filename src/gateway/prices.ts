@@ -36,12 +36,14 @@ export function createPrices({ overrides, machine, now }: PricesDeps): Prices {
   const usdPerBusyMs =
     ((machine.watts / 1000) * machine.pricePerKwh + machine.hardwarePrice / machine.lifetimeHours) / 3_600_000;
 
+  const overrideOf = ({ provider, model }: PricedTarget) =>
+    overrides[`${provider}/${model}`] ?? overrides[`${provider}/*`];
   const ratesOf = (target: PricedTarget): Rates | undefined => {
     const name = `${target.provider}/${target.model}`;
     const time = now();
     const known = remembered.get(name);
     if (known && time < known.until) return known.rates;
-    const override = overrides[name] ?? overrides[`${target.provider}/*`];
+    const override = overrideOf(target);
     const rates = override ? fromOverride(override) : fromList(target, time);
     if (remembered.size >= maxRemembered) remembered.clear();
     remembered.set(name, { rates, until: time + believedMs });
@@ -50,6 +52,8 @@ export function createPrices({ overrides, machine, now }: PricesDeps): Prices {
 
   return {
     cost(target, usage, busyMs) {
+      // Who resells others' models knows best what it charged: only OpenRouter is taken at its word.
+      if (target.kind === 'openrouter' && usage.cost !== undefined && !overrideOf(target)) return usage.cost;
       const rates = ratesOf(target);
       if (rates) return total(rates, usage);
       return target.kind === 'local' ? busyMs * usdPerBusyMs : undefined;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ModelInfo } from '../core/provider.ts';
 import * as messages from '../protocols/anthropic-messages.ts';
+import { describer } from './abilities.ts';
 import { apiSettings, baseUrlOf, type Dialect, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider, type Upstream } from './http.ts';
 
@@ -39,6 +40,7 @@ export const anthropic = defineProvider({
       },
       (upstream) => ({
         models: listModels(upstream),
+        describe: describer('anthropic'),
         async countTokens(request, context) {
           const { input_tokens } = await upstream.json(
             '/messages/count_tokens',

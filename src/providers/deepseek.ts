@@ -1,9 +1,10 @@
 import { z } from 'zod';
-import type { Json, JsonObject } from '../core/json.ts';
+import type { JsonObject } from '../core/json.ts';
+import { describer } from './abilities.ts';
 import { renamed, withMessages, without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiModels } from './openai-dialect.ts';
+import { openaiChat, openaiModels, openaiResponses } from './openai-dialect.ts';
 
 /** DeepSeek. https://api-docs.deepseek.com */
 export const deepseek = defineProvider({
@@ -14,34 +15,41 @@ export const deepseek = defineProvider({
       {
         name,
         kind: 'deepseek',
-        baseUrl: baseUrlOf(config, 'https://api.deepseek.com/v1'),
+        baseUrl: baseUrlOf(config, 'https://api.deepseek.com'),
         keys: keysOf(config),
         headers: config.headers,
         connectTimeout: config.connect_timeout,
-        dialects: [openaiChat({ developerRole: 'system', cacheMarks: false })],
-        adapt: (body) =>
-          withThinking(
-            withThoughtsOfThisTurn(withPromptedSchema(renamed(body, 'max_completion_tokens', 'max_tokens'))),
-          ),
+        dialects: [openaiChat({ developerRole: 'system', samplers: false, cacheMarks: false }), openaiResponses],
+        adapt: (body, { protocol }) => (protocol === 'openai-chat' ? adapted(body) : body),
       },
-      (upstream) => ({ models: openaiModels(upstream) }),
+      (upstream) => ({ models: openaiModels(upstream), describe: describer('deepseek') }),
     ),
 });
 
-/** Thoughts of earlier turns are refused; those since the last question must come back, or a tool loop loses its thread. */
-function withThoughtsOfThisTurn(body: JsonObject): JsonObject {
-  const isQuestion = (message: Json) => (message as JsonObject)['role'] === 'user';
-  return withMessages(body, (message, index, all) =>
-    index < all.findLastIndex(isQuestion) ? without(message, 'reasoning_content', 'reasoning_details') : message,
-  );
+const adapted = (body: JsonObject) =>
+  withThinking(withThoughts(withPromptedSchema(renamed(body, 'max_completion_tokens', 'max_tokens'))));
+
+/**
+ * A turn that called tools must come back with its thoughts, an empty field at least, or the answer is a 400; those of other turns are
+ * read past. Source: https://api-docs.deepseek.com/guides/thinking_mode
+ */
+function withThoughts(body: JsonObject): JsonObject {
+  return withMessages(body, (message) => {
+    if (message['role'] !== 'assistant') return message;
+    const { reasoning_content: thoughts, ...rest } = without(message, 'reasoning', 'reasoning_details');
+    return message['tool_calls'] ? { ...rest, reasoning_content: thoughts ?? '' } : rest;
+  });
 }
 
-/** Thinking is a switch here, and an effort only names how hard. */
+/** Thinking is a switch, and an effort says how hard. */
 function withThinking(body: JsonObject): JsonObject {
   const { reasoning_effort: effort, ...rest } = body;
-  if (effort === undefined) return body;
-  return { ...rest, thinking: { type: effort === 'none' ? 'disabled' : 'enabled' } };
+  if (typeof effort !== 'string') return body;
+  if (effort === 'none') return { ...rest, thinking: { type: 'disabled' } };
+  return { ...rest, thinking: { type: 'enabled' }, reasoning_effort: efforts[effort] ?? effort };
 }
+
+const efforts: Record<string, string> = { minimal: 'low', medium: 'high', xhigh: 'high' };
 
 /** JSON is offered without a schema, so the schema goes into the prompt; the word "JSON" has to be there anyway. */
 function withPromptedSchema(body: JsonObject): JsonObject {

@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
-import type { EmbedRequest, EmbedResult, ModelInfo } from '../core/provider.ts';
+import type { Capability, EmbedRequest, EmbedResult, ModelInfo } from '../core/provider.ts';
 import * as protocol from '../protocols/gemini.ts';
 import { count, list, object, text } from '../protocols/read.ts';
+import { describer } from './abilities.ts';
 import { apiSettings, baseUrlOf, type Dialect, defineProvider, keysOf } from './define.ts';
+import { withBytes } from './download.ts';
+import { googleImage, textOnly } from './google-predict.ts';
 import { createHttpProvider, type Upstream } from './http.ts';
 
 /** generateContent below `models/`: the Gemini API's, and with another prefix Vertex's. */
@@ -16,6 +19,9 @@ export const generateContent: Dialect = {
   decodeResponse: protocol.decodeResponse,
   decodeError: protocol.decodeError,
 };
+
+/** Files uploaded to Gemini, and films on YouTube, which it watches itself. */
+const ownAddresses = /^https:\/\/(generativelanguage\.googleapis\.com|(www\.)?youtube\.com|youtu\.be)\//;
 
 /** Gemini, by Google AI Studio. https://ai.google.dev/api */
 export const gemini = defineProvider({
@@ -32,25 +38,27 @@ export const gemini = defineProvider({
         headers: config.headers,
         connectTimeout: config.connect_timeout,
         dialects: [generateContent],
+        prepare: withBytes(ownAddresses),
       },
       (upstream) => ({
         embed: embed(upstream),
+        image: googleImage(upstream),
         models: models(upstream),
-        async countTokens(request, { signal }) {
-          const { contents, systemInstruction, tools } = protocol.encodeRequest(request);
-          const counted = {
-            model: `models/${request.model}`,
-            contents: contents ?? [],
-            ...(systemInstruction && { systemInstruction }),
-            ...(tools && { tools }),
-          };
+        describe: describer('gemini'),
+        async countTokens(request, context) {
+          const counted = { ...countable(request), model: `models/${request.model}` };
           const path = `/models/${encodeURIComponent(request.model)}:countTokens`;
-          const reply = await upstream.json(path, { generateContentRequest: counted }, { signal });
-          return count(reply['totalTokens']);
+          return count((await upstream.json(path, { generateContentRequest: counted }, context))['totalTokens']);
         },
       }),
     ),
 });
+
+/** What of a request counts as its prompt. */
+export function countable(request: Parameters<typeof protocol.encodeRequest>[0]): JsonObject {
+  const { contents, systemInstruction, tools } = protocol.encodeRequest(request);
+  return { contents: contents ?? [], ...(systemInstruction && { systemInstruction }), ...(tools && { tools }) };
+}
 
 /** Source: https://ai.google.dev/api/embeddings#method:-models.batchembedcontents */
 const embed = (upstream: Upstream) =>
@@ -60,7 +68,7 @@ const embed = (upstream: Upstream) =>
   ): Promise<EmbedResult> {
     const requests = input.map((content) => ({
       model: `models/${model}`,
-      content: { parts: [{ text: String(content) }] },
+      content: { parts: [{ text: textOnly(content) }] },
       ...(dimensions !== undefined && { outputDimensionality: dimensions }),
     }));
     const reply = await upstream.json(`/models/${encodeURIComponent(model)}:batchEmbedContents`, { requests }, context);
@@ -74,11 +82,17 @@ const models = (upstream: Upstream) =>
     return list(reply['models']).map(object).map(modelInfo);
   };
 
+/** Source: https://ai.google.dev/api/models#Model */
 function modelInfo(entry: JsonObject): ModelInfo {
+  const id = text(entry['name']).replace(/^models\//, '');
+  const methods = list(entry['supportedGenerationMethods']);
+  const known = describer('gemini')(id)?.capabilities;
+  const capabilities: Capability[] | undefined = methods.includes('embedContent') ? ['embedding'] : known;
   return {
-    id: text(entry['name']).replace(/^models\//, ''),
-    contextLength: count(entry['inputTokenLimit']),
-    maxOutput: count(entry['outputTokenLimit']),
+    id,
     ownedBy: 'google',
+    ...(count(entry['inputTokenLimit']) > 0 && { contextLength: count(entry['inputTokenLimit']) }),
+    ...(count(entry['outputTokenLimit']) > 0 && { maxOutput: count(entry['outputTokenLimit']) }),
+    ...(capabilities && { capabilities }),
   };
 }

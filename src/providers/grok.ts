@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
+import { describer } from './abilities.ts';
 import { without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
@@ -25,18 +26,30 @@ export const grok = defineProvider({
         embed: openaiEmbed(upstream),
         image: openaiImage(upstream),
         models: openaiModels(upstream),
+        describe: describer('grok'),
       }),
     ),
 });
 
-/** Models that always think refuse penalties, stop sequences and, but for one, an effort. */
+/** Models that always think refuse penalties, stop sequences and, most of them, an effort. Source: https://docs.x.ai/docs/guides/reasoning */
 function withoutRefused(body: JsonObject): JsonObject {
   const model = String(body['model']);
-  const thinks = /grok-4|grok-5|grok-3-mini|grok-code|reasoning/.test(model) && !/non-reasoning/.test(model);
+  const thinks =
+    /grok-4|grok-5|grok-latest|grok-3-mini|grok-code|grok-build|reasoning/.test(model) && !/non-reasoning/.test(model);
   if (!thinks) return without(body, 'reasoning_effort');
-  const accepted = without(body, 'presence_penalty', 'frequency_penalty', 'stop', 'logit_bias');
-  if (!model.includes('grok-3-mini')) return without(accepted, 'reasoning_effort');
-  const { reasoning_effort: effort, ...rest } = accepted;
-  if (typeof effort !== 'string' || effort === 'none') return rest;
-  return { ...rest, reasoning_effort: effort === 'minimal' || effort === 'low' ? 'low' : 'high' };
+  const { reasoning_effort: effort, ...rest } = without(
+    body,
+    'presence_penalty',
+    'frequency_penalty',
+    'stop',
+    'logit_bias',
+  );
+  const level = typeof effort === 'string' ? effortOf(model, effort) : undefined;
+  return { ...rest, ...(level && { reasoning_effort: level }) };
+}
+
+function effortOf(model: string, effort: string): string | undefined {
+  if (model.includes('grok-3-mini')) return effort === 'none' ? undefined : /minimal|low/.test(effort) ? 'low' : 'high';
+  if (!/grok-4\.[3-9]|grok-5|grok-latest/.test(model)) return undefined;
+  return effort === 'minimal' ? 'low' : effort === 'xhigh' ? 'high' : effort;
 }

@@ -3,7 +3,7 @@ import type { JsonObject } from '../core/json.ts';
 import { withMessages, without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiModels, openaiResponses } from './openai-dialect.ts';
+import { openaiChat, openaiModels } from './openai-dialect.ts';
 
 /** Groq. https://console.groq.com/docs/openai */
 export const groq = defineProvider({
@@ -25,26 +25,55 @@ export const groq = defineProvider({
             cacheMarks: false,
             reasoningHistory: 'omit',
           }),
-          openaiResponses,
         ],
-        adapt: (body, { protocol }) => (protocol === 'openai-chat' ? adapted(body) : body),
+        adapt: adapted,
       },
       (upstream) => ({ models: openaiModels(upstream) }),
     ),
 });
 
-/** Names of speakers, log-probabilities and biases are refused with a 400. Thoughts come apart only where that is asked for. */
+/**
+ * Names of speakers, log-probabilities and biases are refused with a 400, as is an effort by a model that does not think. Thoughts come
+ * apart only where that is asked for. Source: https://console.groq.com/docs/reasoning
+ */
 function adapted(body: JsonObject): JsonObject {
   const model = String(body['model']);
-  const accepted = withMessages(
-    without(body, 'logprobs', 'top_logprobs', 'logit_bias', 'verbosity', 'prompt_cache_key'),
-    (message) => without(message, 'name'),
+  const { reasoning_effort: effort, ...accepted } = withMessages(without(body, ...refused), (message) =>
+    without(message, 'name'),
   );
-  if (!/qwen|deepseek/.test(model)) return accepted;
-  const { reasoning_effort: effort, ...rest } = accepted;
+  const thinks = /qwen|deepseek|gpt-oss/.test(model);
+  const level = typeof effort === 'string' && thinks ? effortOf(model, effort) : undefined;
+  const tier = body['service_tier'];
   return {
-    reasoning_format: 'parsed',
-    ...rest,
-    ...(effort !== undefined && { reasoning_effort: effort === 'none' ? 'none' : 'default' }),
+    ...(thinks && { reasoning_format: 'parsed' }),
+    ...accepted,
+    ...(level && { reasoning_effort: level }),
+    ...(typeof tier === 'string' && tiers[tier] && { service_tier: tiers[tier] }),
   };
+}
+
+const refused = [
+  'logprobs',
+  'top_logprobs',
+  'logit_bias',
+  'verbosity',
+  'prompt_cache_key',
+  'metadata',
+  'store',
+  'service_tier',
+];
+
+const tiers: Record<string, string> = {
+  auto: 'auto',
+  default: 'on_demand',
+  on_demand: 'on_demand',
+  flex: 'flex',
+  priority: 'performance',
+  performance: 'performance',
+};
+
+function effortOf(model: string, effort: string): string | undefined {
+  if (!model.includes('gpt-oss')) return effort === 'none' ? 'none' : 'default';
+  if (effort === 'none') return undefined;
+  return effort === 'minimal' ? 'low' : effort === 'xhigh' ? 'high' : effort;
 }

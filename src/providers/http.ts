@@ -1,5 +1,6 @@
 /** What every provider behind HTTP shares: one request with the right key, failures in our words, replies as events or bytes. */
 import { isUtf8 } from 'node:buffer';
+import { buffer } from 'node:stream/consumers';
 import type { ChatEvent, ChatRequest, ChatStream } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
@@ -22,7 +23,7 @@ export type HttpProviderOptions = {
     url: string;
     method: string;
     headers: Record<string, string>;
-    body?: string;
+    body?: string | Buffer;
   }) => Promise<void> | void;
   /** Sent with every request. */
   headers?: Record<string, string> | undefined;
@@ -31,12 +32,22 @@ export type HttpProviderOptions = {
   dialects: readonly [Dialect, ...Dialect[]];
   /** The body about to be sent, relayed or not → the body this provider wants. */
   adapt?: (body: JsonObject, dialect: Dialect) => JsonObject;
+  /** What needs I/O before a neutral request can be encoded: pictures that this provider does not fetch itself. */
+  prepare?: (request: ChatRequest, signal: AbortSignal) => Promise<ChatRequest>;
+  /** True for a body that this provider answers only with a stream, whatever the client wants. */
+  streamsOnly?: (body: JsonObject) => boolean;
 };
 
 /** For what a provider can do besides chat. */
 export type Upstream = {
   /** POST JSON below the base URL, get JSON. Throws as chat does. */
   json(path: string, body: JsonObject, context: Pick<CallContext, 'signal' | 'cancel'>): Promise<JsonObject>;
+  /** The same, with the reply's headers. */
+  post(
+    path: string,
+    body: JsonObject,
+    context: Pick<CallContext, 'signal' | 'cancel'>,
+  ): Promise<{ body: JsonObject; headers: Headers }>;
   get(path: string, signal: AbortSignal): Promise<JsonObject>;
 };
 
@@ -56,7 +67,7 @@ export function createHttpProvider(
   options: HttpProviderOptions,
   extras: (upstream: Upstream) => Extras = () => ({}),
 ): Provider {
-  const { name, kind, dialects, adapt } = options;
+  const { name, kind, dialects, adapt, prepare, streamsOnly } = options;
   const [main] = dialects;
   const call = createCaller(options);
   const byProtocol = new Map(
@@ -87,12 +98,21 @@ export function createHttpProvider(
     kind,
     relays: (protocol) => byProtocol.has(protocol),
     async *chat(request: ChatRequest, context: CallContext): ChatStream {
-      const reply = await post(main, request.model, request.stream, main.encodeRequest(request), context);
+      const prepared = prepare ? await prepare(request, context.signal) : request;
+      const wished = main.encodeRequest(prepared);
+      const mustStream = !request.stream && streamsOnly?.(wished) === true;
+      const body = mustStream ? main.encodeRequest({ ...prepared, stream: true }) : wished;
+      const reply = await post(main, request.model, request.stream || mustStream, body, context);
       for await (const batch of decodeReply(name, main, reply)) yield named(batch, context.requestId, request.model);
     },
     async relay({ protocol, body, stream, headers }: RelayRequest, context: CallContext) {
       const dialect = byProtocol.get(protocol);
       if (!dialect?.createRelayScanner) throw new ViaductError('internal_error', `${name} does not relay ${protocol}.`);
+      if (!stream && streamsOnly?.(body)) {
+        const streamed = dialect.forRelay?.({ ...body, stream: true }, true).body ?? { ...body, stream: true };
+        const reply = await post(dialect, String(body['model']), true, streamed, context, headers);
+        return { events: decodeReply(name, dialect, reply) };
+      }
       const prepared = dialect.forRelay?.(body, stream) ?? { body };
       const reply = await post(dialect, String(body['model']), stream, prepared.body, context, headers);
       const form = formOf(reply.headers);
@@ -114,6 +134,10 @@ export function createHttpProvider(
     ...extras({
       json: async (path, body, context) =>
         parsed(await call.json('POST', path, JSON.stringify(body), cancelIn(context), main)),
+      async post(path, body, context) {
+        const reply = await call.json('POST', path, JSON.stringify(body), cancelIn(context), main);
+        return { body: await parsed(reply), headers: reply.headers as Headers };
+      },
       get: async (path, signal) => parsed(await call.json('GET', path, undefined, cancelOf(signal), main)),
     }),
   };
@@ -156,8 +180,16 @@ function createCaller({
       throw connectionError(name, error, request.cancel);
     }
   };
-  const signed = async (request: HttpRequest & { body?: string }) => {
-    await sign?.({ url: origin + request.path, ...request });
+  const signed = async (request: HttpRequest & { body?: string | Buffer }) => {
+    try {
+      await sign?.({ url: origin + request.path, ...request });
+    } catch (cause) {
+      throw new ViaductError(
+        'provider_account',
+        `The credentials of the provider ${name} cannot be used; its administrator has to mend that.`,
+        { cause },
+      );
+    }
     return request;
   };
   /** A native path may already begin with that of the base URL, or have it further on: `/upload/v1beta/files`. */
@@ -197,8 +229,10 @@ function createCaller({
       const { method, body } = request;
       const path = locateNative(request.path);
       const headers = rawHeaders(request);
-      await sign?.({ url: origin + path, method, headers });
-      return send({ method, path, headers, cancel, ...(body && { body }) });
+      if (!sign) return send({ method, path, headers, cancel, ...(body && { body }) });
+      // A signature is over the whole body, so it cannot stream.
+      const whole = body && (await buffer(body));
+      return send(await signed({ method, path, headers, cancel, ...(whole && { body: whole }) }));
     },
     async socket(request: NativeRequest, cancel: Cancel) {
       const path = locateNative(request.path);

@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Json, JsonObject } from '../core/json.ts';
+import type { Capability, ModelInfo } from '../core/provider.ts';
+import { count, list, object, text } from '../protocols/read.ts';
+import { describer } from './abilities.ts';
 import { renamed, withMessages, without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
-import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
+import { createHttpProvider, type Upstream } from './http.ts';
+import { openaiChat, openaiEmbed } from './openai-dialect.ts';
 
 /** Mistral. https://docs.mistral.ai/api */
 export const mistral = defineProvider({
@@ -26,15 +29,23 @@ export const mistral = defineProvider({
             streamUsage: false,
             samplers: false,
             cacheMarks: false,
-            reasoningHistory: 'omit',
           }),
         ],
         adapt: (body) =>
-          withShortIds(
-            renamed(renamed(without(body, ...unknown), 'max_completion_tokens', 'max_tokens'), 'seed', 'random_seed'),
+          withEffort(
+            withMessages(
+              renamed(renamed(without(body, ...unknown), 'max_completion_tokens', 'max_tokens'), 'seed', 'random_seed'),
+              adaptMessage,
+            ),
           ),
       },
-      (upstream) => ({ embed: openaiEmbed(upstream), models: openaiModels(upstream) }),
+      (upstream) => ({
+        embed: openaiEmbed(upstream, '/embeddings', (body) =>
+          renamed(without(body, 'user'), 'dimensions', 'output_dimension'),
+        ),
+        models: models(upstream),
+        describe: describer('mistral'),
+      }),
     ),
 });
 
@@ -46,24 +57,70 @@ const unknown = [
   'store',
   'service_tier',
   'verbosity',
-  'prompt_cache_key',
-  'reasoning_effort',
   'stream_options',
 ];
 
-/** Ids of calls must be nine letters and digits; those of other providers become so, the same way in call and result. */
-function withShortIds(body: JsonObject): JsonObject {
-  return withMessages(body, (message) => ({
-    ...message,
-    ...(typeof message['tool_call_id'] === 'string' && { tool_call_id: shortId(message['tool_call_id']) }),
-    ...(Array.isArray(message['tool_calls']) && {
-      tool_calls: message['tool_calls'].map((call: Json) => ({
-        ...(call as JsonObject),
-        id: shortId(String((call as JsonObject)['id'])),
-      })),
-    }),
-  }));
+/** Only some models let it be chosen whether they think; to the others the field is unknown. Source: https://docs.mistral.ai/capabilities/reasoning */
+function withEffort(body: JsonObject): JsonObject {
+  const { reasoning_effort: effort, ...rest } = body;
+  if (effort === undefined || !/^mistral-(small|medium)-(latest|26|3[.-]5|4)/.test(text(body['model']))) return rest;
+  return { ...rest, reasoning_effort: effort === 'none' ? 'none' : 'high' };
 }
 
+/** Thoughts are parts of the content here, documents have a part of their own, and ids of calls must be nine letters and digits. */
+function adaptMessage(message: JsonObject): JsonObject {
+  const { reasoning_content, ...rest } = without(message, 'reasoning', 'reasoning_details');
+  const thought = text(reasoning_content);
+  const { content, tool_call_id, tool_calls } = message;
+  return {
+    ...rest,
+    ...(Array.isArray(content) && { content: content.map(adaptPart) }),
+    ...(thought && {
+      content: [{ type: 'thinking', thinking: [{ type: 'text', text: thought }] }, ...partsOf(content)],
+    }),
+    ...(typeof tool_call_id === 'string' && { tool_call_id: shortId(tool_call_id) }),
+    ...(Array.isArray(tool_calls) && {
+      tool_calls: tool_calls.map((call) => ({ ...object(call), id: shortId(text(object(call)['id'])) })),
+    }),
+  };
+}
+
+function partsOf(content: Json | undefined): Json[] {
+  if (typeof content === 'string') return content === '' ? [] : [{ type: 'text', text: content }];
+  return list(content).map(adaptPart);
+}
+
+function adaptPart(part: Json): Json {
+  const { type, file } = object(part);
+  const { file_data, filename } = object(file);
+  if (type !== 'file' || typeof file_data !== 'string') return part;
+  return { type: 'document_url', document_url: file_data, ...(filename && { document_name: filename }) };
+}
+
+/** The same nine letters for the same id, in call and result, whoever made it. */
 const shortId = (id: string) =>
   /^[A-Za-z0-9]{9}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 9);
+
+/** Source: https://docs.mistral.ai/api/#tag/models */
+const models = (upstream: Upstream) =>
+  async function models(signal: AbortSignal): Promise<ModelInfo[]> {
+    const { data } = await upstream.get('/models', signal);
+    return list(data).map((entry) => {
+      const { id, created, max_context_length, owned_by, capabilities } = object(entry);
+      const can = object(capabilities);
+      return {
+        id: text(id),
+        created: count(created) * 1000,
+        ownedBy: text(owned_by) || 'mistralai',
+        ...(count(max_context_length) > 0 && { contextLength: count(max_context_length) }),
+        capabilities: abilityNames.flatMap(([name, ability]) => (can[name] ? [ability] : [])),
+      };
+    });
+  };
+
+const abilityNames: [name: string, ability: Capability][] = [
+  ['completion_chat', 'completion'],
+  ['function_calling', 'tools'],
+  ['vision', 'vision'],
+  ['completion_fim', 'insert'],
+];

@@ -3,6 +3,7 @@ import { createNdjsonParser } from '../lib/ndjson.ts';
 import * as protocol from '../protocols/ollama.ts';
 import { list, object, text } from '../protocols/read.ts';
 import { apiSettings, type Dialect, defineProvider, keysOf } from './define.ts';
+import { withBytes } from './download.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed } from './openai-dialect.ts';
 
@@ -31,6 +32,7 @@ export const ollama = defineProvider({
         keys: keysOf(config),
         headers: config.headers,
         connectTimeout: config.connect_timeout,
+        prepare: withBytes(),
         dialects: [nativeChat, openaiChat({ developerRole: 'system', cacheMarks: false }, '/v1/chat/completions')],
       },
       (upstream) => ({

@@ -2,10 +2,11 @@
 
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { ModelInfo, RelayFilter } from '../core/provider.ts';
+import type { Capability, ModelInfo, RelayFilter } from '../core/provider.ts';
 import * as chat from '../protocols/openai-chat.ts';
 import * as embeddings from '../protocols/openai-embeddings.ts';
 import * as responses from '../protocols/openai-responses.ts';
+import { list, object } from '../protocols/read.ts';
 import type { Dialect } from './define.ts';
 import type { Extras, Upstream } from './http.ts';
 
@@ -76,10 +77,15 @@ function withoutUsage(events: Buffer): Buffer {
   return Buffer.from(kept.join(''), 'latin1');
 }
 
-/** POST /embeddings. */
-export const openaiEmbed = (upstream: Upstream, path = '/embeddings'): NonNullable<Extras['embed']> =>
+/** POST /embeddings. `adapt` makes the body one that this provider knows. */
+export const openaiEmbed = (
+  upstream: Upstream,
+  path = '/embeddings',
+  adapt: (body: JsonObject) => JsonObject = (body) => body,
+): NonNullable<Extras['embed']> =>
   async function embed(request, context) {
-    const result = embeddings.decodeResponse(await upstream.json(path, embeddings.encodeRequest(request), context));
+    const body = adapt(embeddings.encodeRequest(request));
+    const result = embeddings.decodeResponse(await upstream.json(path, body, context));
     if (!result)
       throw new ViaductError('provider_invalid_response', 'The provider answered with something that is no embedding.');
     return result;
@@ -99,17 +105,34 @@ export const openaiModels = (upstream: Upstream, path = '/models') =>
     return data.flatMap((entry): ModelInfo[] => {
       if (entry === null || typeof entry !== 'object' || Array.isArray(entry) || typeof entry['id'] !== 'string')
         return [];
-      const context = entry['context_length'] ?? entry['max_model_len'];
+      const context = entry['context_length'] ?? entry['max_model_len'] ?? entry['context_window'];
+      const most = entry['max_completion_tokens'] ?? object(entry['top_provider'])['max_completion_tokens'];
+      const capabilities = listedAbilities(entry);
       return [
         {
           id: entry['id'],
           ...(typeof entry['created'] === 'number' && { created: entry['created'] * 1000 }),
           ...(typeof context === 'number' && { contextLength: context }),
+          ...(typeof most === 'number' && { maxOutput: most }),
+          ...(capabilities && { capabilities }),
           ...(typeof entry['owned_by'] === 'string' && { ownedBy: entry['owned_by'] }),
         },
       ];
     });
   };
+
+/** What OpenRouter's list says of a model; others are silent. Source: https://openrouter.ai/docs/api-reference/list-available-models */
+function listedAbilities({ supported_parameters, architecture }: JsonObject): Capability[] | undefined {
+  if (!Array.isArray(supported_parameters)) return undefined;
+  const takes = (name: string) => supported_parameters.includes(name);
+  return [
+    'completion',
+    ...(takes('tools') ? (['tools'] as const) : []),
+    ...(list(object(architecture)['input_modalities']).includes('image') ? (['vision'] as const) : []),
+    ...(takes('reasoning') ? (['thinking'] as const) : []),
+    ...(takes('structured_outputs') ? (['json'] as const) : []),
+  ];
+}
 
 /** POST /rerank, as Cohere, Jina, vLLM and TEI have it. Source: https://docs.cohere.com/reference/rerank */
 export const cohereRerank = (upstream: Upstream, path = '/rerank'): NonNullable<Extras['rerank']> =>

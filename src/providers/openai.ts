@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { describer } from './abilities.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed, openaiImage, openaiModels, openaiResponses } from './openai-dialect.ts';
@@ -38,6 +39,7 @@ export const openai = defineProvider({
         embed: openaiEmbed(upstream),
         image: openaiImage(upstream),
         models: openaiModels(upstream),
+        describe: describer('openai'),
       }),
     ),
 });

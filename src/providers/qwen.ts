@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
-import { renamed } from './body.ts';
+import { describer } from './abilities.ts';
+import { renamed, without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
@@ -19,9 +20,14 @@ export const qwen = defineProvider({
         headers: config.headers,
         connectTimeout: config.connect_timeout,
         dialects: [openaiChat({ developerRole: 'system' })],
+        streamsOnly,
         adapt: (body) => withThinking(renamed(body, 'max_completion_tokens', 'max_tokens')),
       },
-      (upstream) => ({ embed: openaiEmbed(upstream), models: openaiModels(upstream) }),
+      (upstream) => ({
+        embed: openaiEmbed(upstream, '/embeddings', (body) => without(body, 'encoding_format', 'user')),
+        models: openaiModels(upstream),
+        describe: describer('qwen'),
+      }),
     ),
 });
 
@@ -34,3 +40,11 @@ function withThinking(body: JsonObject): JsonObject {
 }
 
 const budgets: Record<string, number> = { minimal: 512, low: 2048, medium: 8192 };
+
+/** Open models answer in one piece only when they do not think; some think always. Source: https://www.alibabacloud.com/help/en/model-studio/deep-thinking */
+function streamsOnly({ model, reasoning_effort: effort, enable_thinking: thinks }: JsonObject): boolean {
+  const name = String(model);
+  if (/^(qwq|qvq)|omni/.test(name)) return true;
+  if (!/^qwen3(\.\d+)?-(vl-)?\d+b/.test(name) || name.includes('instruct') || effort === 'none') return false;
+  return thinks !== false;
+}

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { JsonObject } from '../core/json.ts';
+import { object } from '../protocols/read.ts';
 import { renamed } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
@@ -18,8 +20,14 @@ export const tgi = defineProvider({
         headers: config.headers,
         connectTimeout: config.connect_timeout,
         dialects: [openaiChat({ developerRole: 'system', cacheMarks: false, reasoningHistory: 'omit' })],
-        adapt: (body) => renamed(body, 'max_completion_tokens', 'max_tokens'),
+        adapt: (body) => withFormat(renamed(body, 'max_completion_tokens', 'max_tokens')),
       },
       (upstream) => ({ models: openaiModels(upstream) }),
     ),
 });
+
+/** JSON without a schema is a schema that any object keeps to. Source: https://huggingface.co/docs/text-generation-inference/guidance */
+function withFormat(body: JsonObject): JsonObject {
+  if (object(body['response_format'])['type'] !== 'json_object') return body;
+  return { ...body, response_format: { type: 'json_object', value: { type: 'object' } } };
+}

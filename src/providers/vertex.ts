@@ -1,10 +1,14 @@
+import { GoogleAuth } from 'google-auth-library';
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import type { Provider } from '../core/provider.ts';
 import * as messages from '../protocols/anthropic-messages.ts';
+import { count } from '../protocols/read.ts';
+import { describer } from './abilities.ts';
 import { without } from './body.ts';
 import { apiSettings, type Dialect, defineProvider, keysOf } from './define.ts';
-import { generateContent } from './gemini.ts';
+import { countable, generateContent } from './gemini.ts';
+import { googleImage, predictEmbeddings } from './google-predict.ts';
 import { createHttpProvider } from './http.ts';
 
 /** Gemini and Claude on Google Cloud. https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference */
@@ -18,8 +22,7 @@ export const vertex = defineProvider({
   }),
   create: (name, config) => {
     const { project, location } = config;
-    const host = location === 'global' ? 'aiplatform.googleapis.com' : `${location}-aiplatform.googleapis.com`;
-    const root = config.base_url ?? `https://${host}`;
+    const root = (config.base_url ?? `https://${hostOf(location)}`).replace(/\/v1(beta1)?\/*$|\/+$/, '');
     const keys = keysOf(config);
     const common = {
       name,
@@ -30,24 +33,49 @@ export const vertex = defineProvider({
       // A key of the configuration is an access token already; else Google's library gets one and renews it.
       ...(keys.length === 0 && { sign: tokenSigner(config.credentials) }),
     };
-    const publisher = (who: string) => `${root}/v1/projects/${project}/locations/${location}/publishers/${who}`;
-    const google = createHttpProvider({ ...common, baseUrl: publisher('google'), dialects: [generateContent] });
-    const anthropic = createHttpProvider({ ...common, baseUrl: publisher('anthropic'), dialects: [rawPredict] });
+    const publisher = (version: string, who: string) =>
+      `${root}/${version}/projects/${project}/locations/${location}/publishers/${who}`;
+    const google = createHttpProvider(
+      { ...common, baseUrl: publisher('v1beta1', 'google'), dialects: [generateContent] },
+      (upstream) => ({
+        embed: predictEmbeddings(upstream),
+        image: googleImage(upstream),
+        describe: describer('gemini'),
+        async countTokens(request, context) {
+          const path = `/models/${encodeURIComponent(request.model)}:countTokens`;
+          return count((await upstream.json(path, countable(request), context))['totalTokens']);
+        },
+      }),
+    );
+    const anthropic = createHttpProvider(
+      { ...common, baseUrl: publisher('v1', 'anthropic'), dialects: [rawPredict] },
+      (upstream) => ({
+        describe: describer('anthropic'),
+        async countTokens(request, context) {
+          const reply = await upstream.json('/models/count-tokens:rawPredict', messages.encodeCount(request), context);
+          return count(reply['input_tokens']);
+        },
+      }),
+    );
     return bothOf(google, anthropic);
   },
 });
 
+function hostOf(location: string): string {
+  if (location === 'global') return 'aiplatform.googleapis.com';
+  // The multi-regions have hosts of another form.
+  if (location === 'us' || location === 'eu') return `aiplatform.${location}.rep.googleapis.com`;
+  return `${location}-aiplatform.googleapis.com`;
+}
+
+/** Google's library finds the credentials (a file, the environment, the machine's own), fetches a token and renews it. */
 function tokenSigner(keyFile: string | undefined) {
-  const makeAuth = async () => {
-    const { GoogleAuth } = await import('google-auth-library');
-    const scopes = 'https://www.googleapis.com/auth/cloud-platform';
-    return new GoogleAuth({ scopes, ...(keyFile !== undefined && { keyFile }) });
-  };
-  // The library is large and loaded at the first request.
-  let auth: ReturnType<typeof makeAuth> | undefined;
+  const auth = new GoogleAuth({
+    scopes: 'https://www.googleapis.com/auth/cloud-platform',
+    ...(keyFile !== undefined && { keyFile }),
+  });
   return async ({ headers }: { headers: Record<string, string> }) => {
-    auth ??= makeAuth();
-    headers['authorization'] = `Bearer ${await (await auth).getAccessToken()}`;
+    headers['authorization'] = `Bearer ${await auth.getAccessToken()}`;
   };
 }
 
@@ -70,12 +98,16 @@ const forVertex = (body: JsonObject): JsonObject => ({
 
 function bothOf(google: Provider, anthropic: Provider): Provider {
   const of = (model: string) => (model.startsWith('claude') ? anthropic : google);
-  const { chat, relay } = anthropic;
+  const { chat, relay, countTokens } = anthropic;
   return {
     ...google,
     relays: (protocol, model) => of(model).relays(protocol, model),
-    ...(chat && google.chat && { chat: (request, context) => (of(request.model).chat ?? chat)(request, context) }),
+    describe: (model) => of(model).describe?.(model),
+    ...(chat && { chat: (request, context) => (of(request.model).chat ?? chat)(request, context) }),
     ...(relay && { relay }),
+    ...(countTokens && {
+      countTokens: (request, context) => (of(request.model).countTokens ?? countTokens)(request, context),
+    }),
     async close() {
       await Promise.all([google.close?.(), anthropic.close?.()]);
     },

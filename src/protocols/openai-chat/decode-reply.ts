@@ -274,6 +274,7 @@ export function decodeUsage(wire: JsonObject): Usage {
   const cacheWrite =
     numberOf(promptDetails['cache_write_tokens']) ?? numberOf(promptDetails['cache_creation_input_tokens']) ?? 0;
   const image = numberOf(promptDetails['image_tokens']) ?? 0;
+  const cost = numberOf(wire['cost']); // OpenRouter
   let output = numberOf(wire['completion_tokens']) ?? 0;
   if (reasoning > 0 && numberOf(wire['total_tokens']) === input + output + reasoning) output += reasoning;
   return {
@@ -283,6 +284,7 @@ export function decodeUsage(wire: JsonObject): Usage {
     ...(cacheWrite > 0 && { cacheWrite }),
     ...(reasoning > 0 && { reasoning }),
     ...(image > 0 && { image }),
+    ...(cost !== undefined && { cost }),
   };
 }
 
