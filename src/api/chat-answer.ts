@@ -1,4 +1,5 @@
 /** Answering a chat, whatever the dialect: relayed bytes untouched, or events through the dialect's encoder. */
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { ChatEvent, ChatResult } from '../core/chat.ts';
 import { collect } from '../core/collect.ts';
@@ -82,11 +83,12 @@ export async function sendChat(
   reply.headers(servedHeaders(answer)).send(body);
 }
 
+/** Straight to the socket: what Fastify does for an answer costs as much as the gateway does. */
 async function sendRelay(reply: FastifyReply, relay: RelayReply, served: Served) {
   const chunks: Buffer[] = [];
   for await (const chunk of relay.body) chunks.push(chunk);
-  reply
-    .status(relay.status)
-    .headers({ ...relay.headers, ...servedHeaders(served) })
-    .send(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+  const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+  reply.hijack();
+  const headers = { ...reply.getHeaders(), ...relay.headers, ...servedHeaders(served), 'content-length': body.length };
+  reply.raw.writeHead(relay.status, headers as OutgoingHttpHeaders).end(body);
 }

@@ -7,6 +7,7 @@ import { type ErrorCode, ViaductError } from '../core/errors.ts';
 import type { CallContext, CallReport, Cancel } from '../core/provider.ts';
 import type { Usage } from '../core/usage.ts';
 import { Canceller } from '../lib/cancel.ts';
+import { createDeadlines, type Deadline } from '../lib/deadlines.ts';
 import { contextOf, type Target } from './route.ts';
 
 /** One request to one target, from its start to the last byte of its answer. */
@@ -206,6 +207,8 @@ const faults = new Set<ErrorCode>([
 const accountCoolMs = 60_000;
 const rateLimitedCoolMs = 1_000;
 
+const deadlines = createDeadlines();
+
 /** A class, because a literal with an accessor is made for every request at a hundred times the cost. */
 class Context implements CallContext {
   readonly requestId: string;
@@ -239,9 +242,9 @@ function start(target: Target, number: number, course: Course): Attempt {
         : 'fell silent in the middle of its answer';
     self.end(new ViaductError('provider_timeout', `The provider ${provider.name} ${what}.`));
   };
-  const within = (ms: number) =>
-    limits.deadline === undefined ? ms : Math.max(0, Math.min(ms, limits.deadline - Date.now()));
-  let timer = setTimeout(expire, within(limits.firstTokenMs));
+  const within = (ms: number) => Math.min(Date.now() + ms, limits.deadline ?? Infinity);
+  const deadline: Deadline = { at: within(limits.firstTokenMs), expire };
+  deadlines.add(deadline);
   const forget = leaving.onAbort((reason) => self.end(ViaductError.from(reason)));
   health.begin(startedAt);
 
@@ -254,25 +257,18 @@ function start(target: Target, number: number, course: Course): Attempt {
     firstTokenMs: undefined,
     opened() {
       self.firstTokenMs = Date.now() - startedAt;
-      clearTimeout(timer);
-      if (!over) timer = setTimeout(expire, within(limits.idleMs));
+      deadline.at = within(limits.idleMs);
     },
     answering(measure) {
       measured = measure;
     },
     touch() {
-      if (over) return;
-      if (limits.deadline === undefined) timer.refresh();
-      else if (isOver(limits)) expire();
-      else {
-        clearTimeout(timer);
-        timer = setTimeout(expire, within(limits.idleMs));
-      }
+      deadline.at = within(limits.idleMs);
     },
     end(error) {
       if (over) return;
       over = true;
-      clearTimeout(timer);
+      deadlines.remove(deadline);
       forget();
       if (error) cancel.abort(error);
       learn(target, error, self.firstTokenMs);

@@ -44,6 +44,19 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
     if (restSize > longestBody) broken('The answer of the provider is too large.');
   };
 
+  /** A JSON body is read as a whole, so its bytes stay bytes. */
+  const body: Buffer[] = [];
+  const keepBody = (chunk: Buffer) => {
+    body.push(chunk);
+    restSize += chunk.length;
+    if (restSize > longestBody) broken('The answer of the provider is too large.');
+  };
+  const takeBody = (before: string) => {
+    const [only] = body;
+    const text = body.length === 1 && only ? only.toString() : Buffer.concat(body).toString();
+    return before === '' ? text : decodeUtf8(before) + text;
+  };
+
   const takeRest = (bytes: string) => {
     if (rest.length === 0) return bytes;
     const whole = rest.join('') + bytes;
@@ -100,8 +113,10 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
 
   return Object.assign(seen, {
     push(chunk: Buffer) {
+      if (mode === 'json') return keepBody(chunk);
       const bytes = chunk.toString('latin1');
       if (mode === 'unknown') mode = modeOf(bytes) ?? mode;
+      if (mode === 'json') return keepBody(chunk);
       if (mode !== 'stream') return keep(bytes);
       const whole = bytes.lastIndexOf('\n') + 1;
       if (whole > 0) scan(takeRest(whole === bytes.length ? bytes : bytes.slice(0, whole)));
@@ -117,8 +132,8 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
         return;
       }
       try {
-        const body = JSON.parse(decodeUtf8(last)) as Json;
-        if (isObject(body)) readObject(body);
+        const parsed = JSON.parse(takeBody(last)) as Json;
+        if (isObject(parsed)) readObject(parsed);
         if (!choiceSeen) broken('The provider gave an empty answer.');
         seen.done = true;
       } catch (cause) {
