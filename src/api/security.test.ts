@@ -125,6 +125,11 @@ test('a preflight of a good page is answered for any path, of a bad one refused'
   assert.equal((await ask({ origin: 'https://evil.example', ...preflight }, 'OPTIONS', '/closed')).status, 403);
 });
 
+test('a zero byte in the address is refused', async (t) => {
+  const { ask } = await start(t);
+  for (const path of ['/open/%00', '/open?name=a%00b']) assert.equal((await ask({}, 'GET', path)).status, 400);
+});
+
 test('WebSocket upgrades pass the same checks', async (t) => {
   const { app, port } = await start(t);
   const sockets = new WebSocketServer({ noServer: true });

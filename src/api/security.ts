@@ -110,7 +110,9 @@ type Check = (request: IncomingMessage) => string | undefined | ViaductError;
 function createCheck(options: SecurityOptions): Check {
   const goodHost = hostRules(options);
   const goodOrigin = originRules(options.origins);
-  return ({ headers: { host, origin } }) => {
+  return ({ url, headers: { host, origin } }) => {
+    // No name has a zero byte, and PostgreSQL takes no text with one.
+    if (url?.includes('%00')) return new ViaductError('invalid_request', 'An address has no zero byte in it.');
     if (!goodHost(host))
       return new ViaductError(
         'permission_denied',

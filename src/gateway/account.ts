@@ -133,22 +133,22 @@ function toRow(entry: LedgerEntry, metadata: Record<string, string> | undefined)
   const { usage } = entry;
   return {
     id: entry.id,
-    request_id: entry.requestId,
+    request_id: plain(entry.requestId),
     attempt: entry.attempt,
     shadow: entry.shadow ? 1 : 0,
     key_id: entry.keyId ?? '',
     team_id: entry.teamId ?? '',
-    endpoint: entry.endpoint,
-    model: entry.model,
+    endpoint: plain(entry.endpoint),
+    model: plain(entry.model),
     provider: entry.provider,
-    target: entry.targetModel,
-    input_tokens: usage.input,
-    output_tokens: usage.output,
-    cache_read_tokens: usage.cacheRead ?? 0,
-    cache_write_tokens: usage.cacheWrite ?? 0,
-    reasoning_tokens: usage.reasoning ?? 0,
-    image_tokens: usage.image ?? 0,
-    cost_nano: entry.cost === undefined ? null : Math.round(entry.cost * nano),
+    target: plain(entry.targetModel),
+    input_tokens: count(usage.input),
+    output_tokens: count(usage.output),
+    cache_read_tokens: count(usage.cacheRead),
+    cache_write_tokens: count(usage.cacheWrite),
+    reasoning_tokens: count(usage.reasoning),
+    image_tokens: count(usage.image),
+    cost_nano: entry.cost === undefined ? null : count(entry.cost * nano),
     status: entry.status,
     cause: entry.cause ?? null,
     started_at: Math.floor(entry.startedAt),
@@ -163,3 +163,11 @@ function toRow(entry: LedgerEntry, metadata: Record<string, string> | undefined)
     metadata: metadata ? JSON.stringify(metadata) : '{}',
   };
 }
+
+const maxTextLength = 500;
+
+/** Names come from clients: one that the database does not take would hold up every row behind it. */
+const plain = (text: string) => (text.includes('\0') ? text.replaceAll('\0', '') : text).slice(0, maxTextLength);
+
+/** Counts come from providers, some of which have their own idea of a number. */
+const count = (value: number | undefined) => (value !== undefined && Number.isFinite(value) ? Math.round(value) : 0);

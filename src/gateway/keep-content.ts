@@ -65,6 +65,9 @@ function partsOf(tell: (text: string) => void): Copy<readonly ChatEvent[]> {
   };
 }
 
+/** PostgreSQL takes no text with a zero in it. */
+const clean = (text: string) => redactText(text.slice(0, maxCharacters)).replaceAll('\0', '');
+
 /** Puts what is kept into the store, off the request's way, and removes what is past its time. Close it before the store. */
 export function createContentKeeper(store: ContentStore, now: () => number, failed: (error: unknown) => void) {
   const running = new Set<Promise<unknown>>();
@@ -82,8 +85,8 @@ export function createContentKeeper(store: ContentStore, now: () => number, fail
         id: createId('content'),
         requestId,
         owner,
-        request: redactText(request.slice(0, maxCharacters)),
-        answer: redactText(answer.slice(0, maxCharacters)),
+        request: clean(request),
+        answer: clean(answer),
         createdAt,
         expiresAt: createdAt + keepFor,
       };

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
 import type { FastifyInstance } from 'fastify';
 import { ask, entry, type TestBoundary, testBoundary } from '../../../test/support/boundary.ts';
+import { startPostgres } from '../../../test/support/postgres.ts';
+import { unavailable } from '../../../test/support/unavailable.ts';
 import { auditStore } from '../../store/audit.ts';
 import { contentStore } from '../../store/contents.ts';
 import { ledgerStore } from '../../store/ledger.ts';
@@ -13,8 +16,8 @@ import { createAdminDoor } from './index.ts';
 type Reply = { status: number; body: Record<string, never> & { data: never[] }; text: string; cookies: string[] };
 
 /** The admin door on a real boundary. `call(secret)` speaks with a key, `cookie` with a session. */
-async function start(t: TestContext) {
-  const boundary = await testBoundary(t, { adminKey: 'an-administrators-key' });
+async function start(t: TestContext, database = 'sqlite') {
+  const boundary = await testBoundary(t, { adminKey: 'an-administrators-key', database });
   const { db } = boundary;
   const door = createAdminDoor(
     {
@@ -252,3 +255,71 @@ test('a console session: opened with an admin key, refused to foreign pages, clo
   assert.equal((await page('DELETE', '/admin/session')).status, 200);
   assert.equal((await page('GET', '/admin/teams')).status, 401);
 });
+
+for (const database of ['SQLite', 'PostgreSQL'])
+  test(`no body and no query gets a 5xx out of /admin: ${database}`, async (t) => {
+    const postgres = database === 'PostgreSQL' ? await startPostgres() : undefined;
+    if (database === 'PostgreSQL' && !postgres) return unavailable(t, 'postgresql');
+    const { admin } = await start(t, await postgres?.createDatabase());
+    t.after(() => postgres?.stop());
+    const endpoints = ['keys', 'keys/x', 'keys/x/rotate', 'teams', 'teams/x', 'budgets', 'budgets/x', 'session'];
+    const words = fc.constantFrom(
+      'name',
+      'role',
+      'team',
+      'models',
+      'limits',
+      'rpm',
+      'scope',
+      'period',
+      'amount',
+      'budget',
+      'expires_at',
+      'tags',
+      'key',
+      'total',
+      'day',
+      'admin',
+    );
+    const text = fc.oneof(
+      words,
+      fc.string(),
+      fc.constantFrom('\0', 'a\0b', '\ud800', '__proto__', '30d', '2026-99-99'),
+    );
+    const value = fc.letrec((tie) => ({
+      any: fc.oneof(
+        { maxDepth: 3 },
+        text,
+        fc.double(),
+        fc.boolean(),
+        fc.constant(null),
+        fc.array(tie('any'), { maxLength: 3 }),
+        fc.dictionary(text, tie('any'), { maxKeys: 5 }),
+      ),
+    })).any;
+    const body = fc.oneof(
+      fc.dictionary(text, value, { maxKeys: 6 }),
+      fc.record({ name: text, team: text }, { requiredKeys: ['name'] }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...endpoints), body, async (path, given) => {
+        const { status, text } = await admin('POST', `/admin/${path}`, given as object);
+        assert.ok(status < 500, text);
+      }),
+      { numRuns: 300 },
+    );
+    const lists = ['keys', 'usage', 'requests', 'audit', 'keys/', 'teams/', 'requests/', 'budgets/'];
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...lists),
+        fc.dictionary(fc.oneof(words, fc.constantFrom('by', 'from', 'until', 'limit', 'before', 'after')), text),
+        text,
+        async (path, query, rest) => {
+          const tail = path.endsWith('/') ? encodeURIComponent(rest.toWellFormed()) : '';
+          const { status, text } = await admin('GET', `/admin/${path}${tail}?${new URLSearchParams(query)}`);
+          assert.ok(status < 500, text);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });

@@ -4,12 +4,12 @@ import { ViaductError } from '../../core/errors.ts';
 import type { Budget } from '../../store/budgets.ts';
 import { type AdminEndpoint, type AdminExchange, mayManage, maySee } from './actor.ts';
 import { record } from './audit-trail.ts';
-import { budgetView, parsed, periodOf, periodShape } from './shapes.ts';
+import { budgetView, oneLine, parsed, periodOf, periodShape } from './shapes.ts';
 
 const amount = z.number().nonnegative().max(9_000_000);
 const createShape = z.strictObject({
   scope: z.enum(['key', 'team', 'total']),
-  scope_id: z.string().nullish(),
+  scope_id: oneLine.nullish(),
   period: periodShape.default('month'),
   amount,
   soft: z.boolean().optional(),

@@ -7,6 +7,7 @@ import { record } from './audit-trail.ts';
 import {
   keyView,
   moment,
+  oneLine,
   parsed,
   periodOf,
   periodShape,
@@ -16,8 +17,8 @@ import {
   timeOf,
 } from './shapes.ts';
 
-const texts = z.record(z.string().max(64), z.string().max(512));
-const tags = z.array(z.string().max(64)).max(32);
+const texts = z.record(oneLine, z.string().max(512));
+const tags = z.array(oneLine).max(32);
 const budget = z.strictObject({
   amount: z.number().nonnegative(),
   period: periodShape.default('month'),
@@ -26,9 +27,9 @@ const budget = z.strictObject({
 });
 
 const createShape = z.strictObject({
-  name: z.string().min(1).max(200),
+  name: oneLine,
   role: roleShape.optional(),
-  team: z.string().nullish(),
+  team: oneLine.nullish(),
   ...policyFields,
   tags: tags.optional(),
   metadata: texts.optional(),
@@ -45,7 +46,7 @@ const createShape = z.strictObject({
 });
 
 const updateShape = z.strictObject({
-  name: z.string().min(1).max(200).optional(),
+  name: oneLine.optional(),
   role: roleShape.optional(),
   ...policyFields,
   tags: tags.optional(),
@@ -56,10 +57,10 @@ const updateShape = z.strictObject({
 
 const flag = z.enum(['true', 'false', '1', '0', '']).transform((text) => text !== 'false' && text !== '0');
 const listShape = z.strictObject({
-  team: z.string().optional(),
+  team: oneLine.optional(),
   revoked: flag.optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
-  after: z.string().optional(),
+  after: oneLine.optional(),
 });
 const rotateShape = z.strictObject({
   overlap: z

@@ -4,13 +4,13 @@ import { ViaductError } from '../../core/errors.ts';
 import { nano } from '../../gateway/admit.ts';
 import type { LedgerRow } from '../../store/ledger.ts';
 import { type AdminEndpoint, visibleTeams } from './actor.ts';
-import { parsed } from './shapes.ts';
+import { oneLine, parsed } from './shapes.ts';
 
 const shape = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   before: z.coerce.number().int().optional(),
-  key: z.string().optional(),
-  team: z.string().optional(),
+  key: oneLine.optional(),
+  team: oneLine.optional(),
   failed: z.enum(['true', 'false']).optional(),
 });
 

@@ -8,7 +8,15 @@ import type { Key } from '../../store/keys.ts';
 import type { Policy } from '../../store/policy.ts';
 import type { Team } from '../../store/teams.ts';
 
-const names = z.array(z.string().min(1).max(200)).max(1000);
+/** A name: one line, nothing that a terminal or a database trips over. */
+export const oneLine = z
+  .string()
+  .min(1)
+  .max(200)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+  .regex(/^[^\u0000-\u001f\u007f]*$/, 'Write one line of text');
+
+const names = z.array(oneLine).max(1000);
 const bound = z.number().int().nonnegative();
 
 export const limitsShape = z.strictObject({

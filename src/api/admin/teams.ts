@@ -4,11 +4,10 @@ import { ViaductError } from '../../core/errors.ts';
 import type { Team } from '../../store/teams.ts';
 import { type AdminEndpoint, type AdminExchange, mayManage, maySee } from './actor.ts';
 import { record } from './audit-trail.ts';
-import { parsed, policyFields, policyWith, teamView } from './shapes.ts';
+import { oneLine, parsed, policyFields, policyWith, teamView } from './shapes.ts';
 
-const name = z.string().min(1).max(200);
-const createShape = z.strictObject({ name, ...policyFields });
-const updateShape = z.strictObject({ name: name.optional(), ...policyFields });
+const createShape = z.strictObject({ name: oneLine, ...policyFields });
+const updateShape = z.strictObject({ name: oneLine.optional(), ...policyFields });
 const memberShape = z.strictObject({ role: z.enum(['manager', 'viewer', 'member']).default('member') });
 const email = z.email('Write an e-mail address');
 

@@ -3,16 +3,16 @@ import { z } from 'zod';
 import { nano } from '../../gateway/admit.ts';
 import { dayMs, dayOf, type UsageLine, usageGroups } from '../../store/ledger.ts';
 import { type AdminEndpoint, visibleTeams } from './actor.ts';
-import { moment, parsed, timeOf } from './shapes.ts';
+import { moment, oneLine, parsed, timeOf } from './shapes.ts';
 
 const shape = z.strictObject({
   by: z.enum(usageGroups).default('day'),
   from: moment.optional(),
   until: moment.optional(),
-  key: z.string().optional(),
-  team: z.string().optional(),
-  model: z.string().optional(),
-  provider: z.string().optional(),
+  key: oneLine.optional(),
+  team: oneLine.optional(),
+  model: oneLine.optional(),
+  provider: oneLine.optional(),
   format: z.enum(['json', 'csv']).default('json'),
 });
 
