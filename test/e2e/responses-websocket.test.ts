@@ -227,7 +227,7 @@ test('a client that does not read holds the model back', async () => {
   answer = async function* (_request, signal) {
     signal.addEventListener('abort', () => stopped.resolve());
     yield [{ type: 'start', id: 'x', model: 'm' }];
-    for (; !signal.aborted; words++) yield [{ type: 'text', text: 'x'.repeat(10_000) }];
+    for (; !signal.aborted; words++) yield [{ type: 'text', text: 'x'.repeat(200_000) }];
   };
   const socket = await openSocket(app.url);
   socket.socket.pause();

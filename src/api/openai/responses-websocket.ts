@@ -11,6 +11,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { Credentials } from '../../gateway/gateway.ts';
+import { isDeeperThan } from '../../lib/json-depth.ts';
 import { encodeError } from '../../protocols/openai-error.ts';
 import type { Services } from '../define.ts';
 import { credentialsIn } from '../http.ts';
@@ -20,6 +21,8 @@ const path = '/v1/responses';
 const maxMessageBytes = 20 * 2 ** 20;
 /** Beyond this the connection is closed in the middle of the message; up to it, the message is refused and the connection kept. */
 const maxPayload = 32 * 2 ** 20;
+/** The same as for bodies over HTTP. */
+const deepestMessage = 256;
 const connectionMs = 60 * 60 * 1000;
 /** Turns that may wait on one connection, all its streams together. */
 const maxWaiting = 64;
@@ -144,6 +147,8 @@ function receive(connection: Connection, data: Buffer, isBinary: boolean) {
 function parse(data: Buffer, isBinary: boolean): JsonObject {
   if (data.length > maxMessageBytes) throw new ViaductError('payload_too_large', 'A message may be at most 20 MB.');
   if (isBinary) throw new ViaductError('invalid_request', 'Messages are JSON text; this one was binary.');
+  if (isDeeperThan(data, deepestMessage))
+    throw new ViaductError('invalid_request', `The message is nested more than ${deepestMessage} levels deep.`);
   let message: unknown;
   try {
     message = JSON.parse(data.toString('utf8'));

@@ -31,7 +31,7 @@ export const givenId = z
   .string()
   .min(1)
   .max(256)
-  .refine((id) => !id.includes('\0'), 'An id holds no NUL character.');
+  .refine((id) => !id.includes('\0'), 'an id holds no NUL character');
 
 /** The body of a request; `input` is checked item by item, see input.ts. */
 export const wireRequest = z.object({
