@@ -178,6 +178,6 @@ function adminDoor({ config }: Settings, db: Store, boundary: Boundary): FrontDo
       config: () => config,
       now: Date.now,
     },
-    { sessionMs: oidc?.session ?? 0, redirectUrl: oidc?.redirect_url },
+    { sessionMs: oidc?.session, redirectUrl: oidc?.redirect_url },
   );
 }

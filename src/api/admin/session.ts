@@ -15,13 +15,16 @@ const pendingCookie = 'viaduct_sign_in';
 const pendingSeconds = 600;
 
 export type SessionOptions = {
-  /** How long a sign-in lasts, ms. */
-  sessionMs: number;
+  /** How long a sign-in lasts, ms; absent: half a day. */
+  sessionMs: number | undefined;
   /** As registered at the sign-in server; absent: this server as the browser names it. */
   redirectUrl: string | undefined;
 };
 
-export function sessionEndpoints(services: AdminServices, { sessionMs, redirectUrl }: SessionOptions): Endpoint[] {
+export function sessionEndpoints(
+  services: AdminServices,
+  { sessionMs = 43_200_000, redirectUrl }: SessionOptions,
+): Endpoint[] {
   const { signIn, boundary, now } = services;
 
   const callbackUrl = ({ protocol, headers }: FastifyRequest) =>
