@@ -8,7 +8,8 @@ const checker = createToolChecker([
     name: 'get_weather',
     parameters: {
       type: 'object',
-      properties: { city: { type: 'string' }, days: { type: 'integer' }, unit: { enum: ['C', 'F'] }, tags: { type: 'array', items: { type: 'string' } }, live: { type: 'boolean' } },
+      properties: { city: { type: 'string' }, days: { type: 'integer' }, unit: { enum: ['C', 'F'] }, tags: { type: 'array', items: { type: 'string' } }, live: { type: 'boolean' },
+        set: { type: 'array', uniqueItems: true }, },
       required: ['city'],
       additionalProperties: false,
     },
@@ -36,6 +37,7 @@ const repaired: [name: string, tool: string, input: Json, expected: Json][] = [
   ['text as a number', 'get_weather', { city: 75001 }, { city: '75001' }],
   ['a boolean as text', 'get_weather', { city: 'Paris', live: 'True' }, { city: 'Paris', live: true }],
   ['one item for a list', 'get_weather', { city: 'Paris', tags: 'a' }, { city: 'Paris', tags: ['a'] }],
+  ['the same twice in a set', 'get_weather', { city: 'Paris', set: [1, 1, 2] }, { city: 'Paris', set: [1, 2] }],
   ['fields that are not there', 'get_weather', { city: 'Paris', mood: 'good' }, { city: 'Paris' }],
   ['a value in other case', 'get_weather', { city: 'Paris', unit: 'c' }, { city: 'Paris', unit: 'C' }],
   ['null for what is optional', 'get_weather', { city: 'Paris', days: null }, { city: 'Paris' }],

@@ -125,6 +125,13 @@ function coerce(value: JsonObject, validate: ValidateFunction, schema: JsonObjec
           delete holder[key];
           changed = true;
         }
+      } else if (error.keyword === 'uniqueItems') {
+        const list = at(copy, path);
+        if (Array.isArray(list)) {
+          const distinct = new Map(list.map((item) => [JSON.stringify(item), item]));
+          changed = distinct.size < list.length;
+          list.splice(0, list.length, ...distinct.values());
+        }
       } else if (error.keyword === 'enum' && path.length > 0) {
         const holder = at(copy, path.slice(0, -1));
         const given = String(at(copy, path)).toLowerCase();
