@@ -135,6 +135,12 @@ function clientCode(words: string, message: string): ErrorCode {
   if (/model_not_found|model_not_exist|deploymentnotfound/.test(words)) return 'model_not_found';
   if (/api key not valid|invalid_api_key|invalid api key|incorrect api key/i.test(`${words} ${message}`))
     return 'provider_account';
+  if (
+    /not a multimodal model|(does|do) not support (image|vision|tool|function)|support(s)? (image|tool) (input|use)/i.test(
+      message,
+    )
+  )
+    return 'unsupported_capability';
   return 'provider_rejected';
 }
 

@@ -80,7 +80,7 @@ function createDecoder() {
       const responseId = text(body['responseId']);
       if (!started) {
         started = true;
-        events.push({ type: 'start', id: responseId || 'gemini', model: text(body['modelVersion']) });
+        events.push({ type: 'start', id: responseId, model: text(body['modelVersion']) });
       }
       if (body['usageMetadata']) usage = decodeUsage(object(body['usageMetadata']));
       finishReason = text(candidate['finishReason']) || finishReason;
