@@ -1,12 +1,12 @@
 /** All front doors on one server. Each renders failures in its own dialect. */
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { ViaductError } from '../core/errors.ts';
 import type { Caller } from '../gateway/gateway.ts';
 import { isDeeperThan } from '../lib/json-depth.ts';
 import { anthropic } from './anthropic/index.ts';
 import type { Endpoint, FrontDoor, Services } from './define.ts';
 import { credentialsOf } from './http.ts';
-import { createRefusal } from './not-found.ts';
+import { createRefusal, type Refusal } from './not-found.ts';
 import { ollama } from './ollama/index.ts';
 import { openai } from './openai/index.ts';
 import { openApiDoor } from './openapi.ts';
@@ -39,6 +39,8 @@ export function createApp(
     logger: false,
     bodyLimit: defaultBodyLimit,
     forceCloseConnections: 'idle',
+    // An address that cannot be decoded, before there is a route.
+    frameworkErrors: refuseUnrouted,
   }) as FastifyInstance;
   secure(app, security, (request, reply, error) => {
     const { door } = refusal(request.method, request.url);
@@ -108,13 +110,19 @@ export function createApp(
       },
     });
   }
-  app.setNotFoundHandler((request, reply) => {
-    const { door, error } = refusal(request.method, request.url);
-    const { requestId } = credentialsOf(request, reply);
-    reply.header('x-request-id', requestId);
-    return sendError(reply, error, door, requestId);
-  });
+  app.setNotFoundHandler((request, reply) => sendUnrouted(request, reply, refusal(request.method, request.url)));
+  app.setErrorHandler(refuseUnrouted);
   return app;
+
+  function refuseUnrouted(error: FastifyError, request: FastifyRequest, reply: FastifyReply) {
+    sendUnrouted(request, reply, { door: refusal(request.method, request.url).door, error: fromFastify(error) });
+  }
+}
+
+function sendUnrouted(request: FastifyRequest, reply: FastifyReply, { door, error }: Refusal) {
+  const { requestId } = credentialsOf(request, reply);
+  reply.header('x-request-id', requestId);
+  return sendError(reply, error, door, requestId);
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
