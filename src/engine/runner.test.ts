@@ -1,7 +1,6 @@
 /** The real engine: who may talk to a runner. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { request } from 'undici';
 import { testEngine, testModel } from '../../test/support/engine.ts';
 import { startRunner } from './runner.ts';
 
@@ -19,13 +18,11 @@ test('a runner listens on loopback only and answers nobody but its own server', 
   t.after(() => runner.kill());
   const url = /http:\/\/127\.0\.0\.1:\d+/.exec(lines.find((line) => line.includes('listening on')) ?? '')?.[0];
   assert.ok(url, 'it says another address than 127.0.0.1');
+  const body = JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1 });
   for (const headers of [{}, { authorization: 'Bearer guess' }]) {
-    const reply = await request(`${url}/v1/chat/completions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
-      body: JSON.stringify({ messages: [{ role: 'user', content: 'Hi' }], max_tokens: 1 }),
-    });
-    await reply.body.dump();
-    assert.equal(reply.statusCode, 401);
+    const sent = { 'content-type': 'application/json', ...headers };
+    const reply = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: sent, body });
+    await reply.arrayBuffer();
+    assert.equal(reply.status, 401);
   }
 });

@@ -5,7 +5,8 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 
-export type Query = { id: number; sql: string; parameters: readonly unknown[] } | { id: number; close: true };
+/** Many parameters come as one JSON text, which costs a fifth of what a list of them costs to send. */
+export type Query = { id: number; sql: string; parameters: readonly unknown[] | string } | { id: number; close: true };
 export type Reply =
   | { id: number; rows: Record<string, unknown>[]; changes: number }
   | { id: number; error: { message: string; code: string | undefined } };
@@ -48,7 +49,9 @@ parentPort?.on('message', (query: Query) => {
       return;
     }
     const before = changesSoFar();
-    const rows = prepare(query.sql).all(...(query.parameters as SQLInputValue[])) as Record<string, unknown>[];
+    const { parameters } = query;
+    const values = (typeof parameters === 'string' ? JSON.parse(parameters) : parameters) as SQLInputValue[];
+    const rows = prepare(query.sql).all(...values) as Record<string, unknown>[];
     reply({ id, rows, changes: changesSoFar() - before });
   } catch (thrown) {
     const error = thrown as Error & { code?: string };

@@ -122,10 +122,16 @@ function startThread(path: string): Thread {
     return waiter.promise;
   };
   return {
-    query: (sql, parameters) => ask({ id: ++nextId, sql, parameters }),
+    query: (sql, parameters) => ask({ id: ++nextId, sql, parameters: packed(parameters) }),
     async close() {
       if (!dead) await ask({ id: ++nextId, close: true });
       await worker.terminate();
     },
   };
 }
+
+const manyParameters = 100;
+const fitsJson = (value: unknown) => value === null || typeof value === 'string' || Number.isFinite(value);
+
+const packed = (parameters: readonly unknown[]) =>
+  parameters.length >= manyParameters && parameters.every(fitsJson) ? JSON.stringify(parameters) : parameters;
