@@ -220,7 +220,7 @@ describe('JSON', () => {
 describe('tools', () => {
   const tools: Tool[] = [
     { name: 'get_weather', description: 'Weather of a city', parameters: { type: 'object', properties: { city: { type: 'string' }, unit: { enum: ['c', 'f'] } }, required: ['city'], additionalProperties: false } },
-    { name: 'add_note', parameters: { type: 'object', properties: { title: { type: 'string' }, tags: { type: 'array', items: { type: 'string' }, uniqueItems: true } }, required: ['title'] } },
+    { name: 'add_note', parameters: { type: 'object', properties: { title: { type: 'string' }, tags: { type: 'array', items: { type: 'string', maxLength: 20 }, maxItems: 4, uniqueItems: true } }, required: ['title'] } },
   ]; // biome-ignore format: a table
   const question = [user('What is the weather in Paris?')];
   const callsOf = (parts: AssistantPart[]) => parts.filter((part) => part.type === 'tool-call');
