@@ -5,45 +5,48 @@ import type { Item, ResponseEvent, ResponseResource } from './wire.ts';
 
 /** A finished response → the events that its stream would have had, one delta per part. */
 export function replay(resource: ResponseResource): ResponseEvent[] {
-  const ids = resource.output.flatMap(({ type, id }) => (type === 'compaction' ? [] : [id]));
-  const custom = resource.output.flatMap((item) => (item.type === 'custom_tool_call' ? [item.name] : []));
+  const { output } = resource;
+  // Two messages in a row would become one: the second is shown whole, as are items that no model writes piece by piece.
+  const spoken = output.map(
+    (item, index) => !(item.type === 'message' && output[index - 1]?.type === 'message') && isSpoken(item),
+  );
+  const ids = output.filter((_, index) => spoken[index]).map(({ id }) => id);
   const encoder = createStreamEncoder({
     resource: { ...resource, output: [], usage: null, completed_at: null, error: null, incomplete_details: null },
     newId: () => ids.shift() ?? '',
-    customTools: new Set(custom),
-    summary: resource.output.some((item) => item.type === 'reasoning' && item.summary.length > 0),
+    customTools: new Set(output.flatMap((item) => (item.type === 'custom_tool_call' ? [item.name] : []))),
+    summary: output.some((item) => item.type === 'reasoning' && item.summary.length > 0),
   });
   const events = encoder.begin();
-  for (const [index, item] of resource.output.entries())
-    if (item.type === 'compaction') events.push(...encoder.add(item));
-    else for (const event of chatEvents(item, index)) events.push(...encoder.push(event, 0));
-  const reason =
-    resource.incomplete_details?.reason === 'content_filter'
-      ? 'content-filter'
-      : resource.incomplete_details
-        ? 'length'
-        : 'stop';
-  const end = encoder.push({ type: 'finish', reason, usage: decodeUsage(resource.usage) }, 0);
-  return [...events, ...end].map((event) =>
-    'response' in event && event.type !== 'response.created' && event.type !== 'response.in_progress'
-      ? { ...event, type: terminalType(resource), response: resource }
-      : event,
-  );
+  for (const [index, item] of output.entries())
+    if (spoken[index]) for (const event of chatEvents(item, index)) events.push(...encoder.push(event, 0));
+    else events.push(...encoder.add(item));
+  events.push(...encoder.push({ type: 'finish', reason: reasonOf(resource), usage: decodeUsage(resource.usage) }, 0));
+  return events.map((event, at): ResponseEvent => {
+    if (at === events.length - 1) return { ...event, type: endOf(resource), response: resource };
+    if (event.type === 'response.output_item.done') return { ...event, item: output[Number(event['output_index'])] };
+    return event;
+  });
 }
 
-const terminalType = ({ status }: ResponseResource) =>
+const isSpoken = ({ type }: Item) =>
+  type === 'message' || type === 'reasoning' || type === 'function_call' || type === 'custom_tool_call';
+
+function reasonOf({ incomplete_details }: ResponseResource) {
+  if (!incomplete_details) return 'stop';
+  return incomplete_details.reason === 'content_filter' ? 'content-filter' : 'length';
+}
+
+const endOf = ({ status }: ResponseResource) =>
   status === 'completed' || status === 'incomplete' ? `response.${status}` : 'response.failed';
 
 function chatEvents(item: Item, index: number): ChatEvent[] {
   switch (item.type) {
     case 'message':
-      return item.content.flatMap((part): ChatEvent[] =>
-        part.type === 'output_text'
-          ? [{ type: 'text', text: part.text }]
-          : part.type === 'refusal'
-            ? [{ type: 'refusal', text: part.refusal }]
-            : [],
-      );
+      return item.content.flatMap((part): ChatEvent[] => {
+        if (part.type === 'output_text') return [{ type: 'text', text: part.text }];
+        return part.type === 'refusal' ? [{ type: 'refusal', text: part.refusal }] : [];
+      });
     case 'reasoning':
       return [
         { type: 'reasoning', text: [...(item.content ?? []), ...item.summary].map(({ text }) => text).join('\n\n') },

@@ -304,8 +304,10 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
 
     /** An item that the server made itself: a compaction. */
     add(item: Item): ResponseEvent[] {
+      const before = [...closeOpen('completed'), ...closeCalls()];
       const index = output.push(item) - 1;
       return [
+        ...before,
         event('response.output_item.added', { output_index: index, item }),
         event('response.output_item.done', { output_index: index, item }),
       ];
