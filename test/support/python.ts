@@ -10,21 +10,31 @@ const withoutBounds = ['instructor'];
 const theirNeeds = ['docstring-parser', 'jinja2', 'tenacity', 'typer', 'rich', 'aiohttp', 'requests', 'regex'];
 
 /** Path of a Python that has the client libraries; makes the environment at first need. */
-export async function pythonWithClients(): Promise<string> {
-  const folder = join(cacheFolder, 'python');
+export const pythonWithClients = (): Promise<string> =>
+  virtualEnvironment(
+    'python',
+    [...requirements, ...withoutBounds],
+    [
+      [...requirements, ...theirNeeds],
+      ['--no-deps', ...withoutBounds],
+    ],
+  );
+
+/** Path of a Python in the environment `name`, made by `installs` (arguments of pip) when it is not there or was made for another `purpose`. */
+export async function virtualEnvironment(name: string, purpose: string[], installs: string[][]): Promise<string> {
+  const folder = join(cacheFolder, name);
   const python = join(folder, 'bin/python');
   const stamp = join(folder, 'requirements.txt');
-  const wanted = [...requirements, ...withoutBounds].join('\n');
+  const wanted = purpose.join('\n');
   const ready = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
   if (ready()) return python;
-  return withLock('python', async () => {
+  return withLock(name, async () => {
     if (ready()) return python;
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(cacheFolder, { recursive: true });
     await run('python3', ['-m', 'venv', folder]);
-    const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
-    await run(python, [...install, ...requirements, ...theirNeeds]);
-    await run(python, [...install, '--no-deps', ...withoutBounds]);
+    for (const packages of installs)
+      await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...packages]);
     writeFileSync(stamp, wanted);
     return python;
   });
@@ -32,22 +42,23 @@ export async function pythonWithClients(): Promise<string> {
 
 /** Not synchronous: the lock must be seen to be alive meanwhile. */
 async function run(command: string, args: string[]) {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk) => {
-      output += chunk;
-    });
-  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${output}`);
+  const { code, stdout, stderr } = await runCommand(command, args);
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${stdout}${stderr}`);
 }
 
 export type PythonRun = { code: number | null; stdout: string; stderr: string };
 
 /** Run a Python program given as text; `env` is added to the environment. */
-export async function runPython(program: string, env: Record<string, string> = {}): Promise<PythonRun> {
-  const python = await pythonWithClients();
-  const child = spawn(python, ['-c', program], { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+export const runPython = async (program: string, env: Record<string, string> = {}): Promise<PythonRun> =>
+  runCommand(await pythonWithClients(), ['-c', program], env);
+
+/** Run a command to its end, whatever that is. */
+export async function runCommand(
+  command: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<PythonRun> {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {
