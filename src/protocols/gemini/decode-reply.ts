@@ -38,8 +38,19 @@ export function createStreamDecoder() {
 function createDecoder() {
   let started = false;
   let calls = 0;
+  /** Thoughts have been said that nothing has signed yet. */
+  let thinking = false;
   let finishReason = '';
   let usage: Usage = { input: 0, output: 0 };
+
+  /** A signature goes with the thoughts just said; where none were, with an empty one that follows what it signs. */
+  const signed = (signature: string, events: ChatEvent[]): ChatEvent[] => {
+    if (!signature) return events;
+    const end = { type: 'reasoning-end', signature, origin: 'gemini' } as const;
+    const before = thinking;
+    thinking = false;
+    return before ? [end, ...events] : [...events, end];
+  };
 
   const decodePart = (part: JsonObject, responseId: string, logprobs: TokenLogprob[]): ChatEvent[] => {
     const signature = text(part['thoughtSignature']);
@@ -47,7 +58,7 @@ function createDecoder() {
     if (part['functionCall']) {
       const { id, name, args } = object(part['functionCall']);
       const index = calls++;
-      return [
+      return signed(signature, [
         {
           type: 'tool-call',
           index,
@@ -57,16 +68,19 @@ function createDecoder() {
           ...(signature && { signature }),
         },
         { type: 'tool-input', index, json: JSON.stringify(args ?? {}) },
-      ];
+      ]);
     }
     // Steps of Google's own tools (code, search) are theirs to show, not part of the answer.
     if (typeof part['text'] !== 'string') return [];
-    if (part['thought']) return said ? [{ type: 'reasoning', text: said }] : [];
+    if (part['thought']) {
+      thinking ||= said !== '';
+      return said ? [{ type: 'reasoning', text: said }] : [];
+    }
     const tokens = said ? logprobs.splice(0) : [];
-    return [
-      ...(signature ? [{ type: 'reasoning-end' as const, signature, origin: 'gemini' as const }] : []),
-      ...(said ? [{ type: 'text' as const, text: said, ...(tokens.length > 0 && { logprobs: tokens }) }] : []),
-    ];
+    return signed(
+      signature,
+      said ? [{ type: 'text', text: said, ...(tokens.length > 0 && { logprobs: tokens }) }] : [],
+    );
   };
 
   return {

@@ -75,7 +75,7 @@ function decodeAssistantPart(part: JsonObject): AssistantPart[] {
       },
     ];
   const thought: AssistantPart[] = signature ? [{ type: 'reasoning', text: '', signature, origin: 'gemini' }] : [];
-  return part['text'] === '' && signature ? thought : [...thought, { type: 'text', text: text(part['text']) }];
+  return part['text'] === '' && signature ? thought : [{ type: 'text', text: text(part['text']) }, ...thought];
 }
 
 function decodeToolResult({ id, response, parts }: JsonObject): Message {

@@ -92,42 +92,47 @@ const typesByEnding: Record<string, string> = {
 };
 
 /**
- * A thought's signature rides on the part that follows it. Gemini 3 refuses a call without one; calls that another model
- * made carry the value that Google documents for that case.
+ * A thought's signature rides on the part that follows it; that of an empty thought on the part before, if there is one. Gemini 3 refuses
+ * a call without one; calls that another model made carry the value that Google documents for that case.
  */
 function encodeAssistantParts(parts: AssistantPart[], model: string): Json[] {
-  const wire: Json[] = [];
-  let signature: string | undefined;
-  const signed = (own?: string) => {
-    const value = own ?? signature;
-    signature = undefined;
-    return value ? { thoughtSignature: value } : {};
+  const wire: JsonObject[] = [];
+  let pending: string | undefined;
+  const push = (part: JsonObject, own?: string) => {
+    const thoughtSignature = own ?? pending;
+    pending = undefined;
+    wire.push({ ...part, ...(thoughtSignature && { thoughtSignature }) });
   };
-  let unsignedCall = needsSignatures(model);
   for (const part of parts) {
     switch (part.type) {
-      case 'reasoning':
+      case 'reasoning': {
         if (part.origin !== 'gemini') break;
+        const last = wire.at(-1);
         if (part.text) wire.push({ text: part.text, thought: true });
-        signature = part.signature ?? signature;
+        if (!part.signature) break;
+        if (part.text || !last || last['thought']) pending = part.signature;
+        else last['thoughtSignature'] ??= part.signature;
         break;
+      }
       case 'text':
       case 'refusal':
-        wire.push({ text: part.text, ...signed() });
+        push({ text: part.text });
         break;
-      case 'tool-call': {
-        const mark = signed(part.signature);
-        const needed = unsignedCall && !('thoughtSignature' in mark);
-        unsignedCall = false;
-        wire.push({
-          functionCall: { id: part.id, name: part.name, args: parseObject(part.arguments) ?? {} },
-          ...(needed ? { thoughtSignature: 'skip_thought_signature_validator' } : mark),
-        });
-      }
+      case 'tool-call':
+        push(
+          { functionCall: { id: part.id, name: part.name, args: parseObject(part.arguments) ?? {} } },
+          part.signature,
+        );
     }
   }
-  if (signature) wire.push({ text: '', thoughtSignature: signature });
+  if (pending) push({ text: '' });
+  if (needsSignatures(model)) markFirstCall(wire);
   return wire;
+}
+
+function markFirstCall(wire: JsonObject[]) {
+  const call = wire.find((part) => part['functionCall']);
+  if (call) call['thoughtSignature'] ??= 'skip_thought_signature_validator';
 }
 
 const needsSignatures = (model: string) => !/gemini-[12]\b/.test(model);

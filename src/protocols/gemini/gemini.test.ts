@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ChatRequest, Message } from '../../core/chat.ts';
+import type { AssistantPart, ChatRequest, Message } from '../../core/chat.ts';
+import { createFolder } from '../../core/collect.ts';
 import type { ViaductError } from '../../core/errors.ts';
 import { createStreamDecoder, decodeError, decodeResponse } from './decode-reply.ts';
 import { decodeRequest } from './decode-request.ts';
@@ -168,13 +169,41 @@ test('signatures know whose they are, log-probabilities stay with their text', (
     ],
   });
   assert.deepEqual(events.slice(1, 3), [
-    { type: 'reasoning-end', signature: 'c2ln', origin: 'gemini' },
     {
       type: 'text',
       text: '4',
       logprobs: [{ token: '4', logprob: -0.5, bytes: [52], top: [{ token: '5', logprob: -2, bytes: [53] }] }],
     },
+    { type: 'reasoning-end', signature: 'c2ln', origin: 'gemini' },
   ]);
+});
+
+test('a signature goes back on the part that it came with, whatever carried it', () => {
+  const thoughts = [
+    [
+      { text: 'hm', thought: true },
+      { text: 'Hi', thoughtSignature: 'c2ln' },
+    ],
+    [{ text: 'Hi', thoughtSignature: 'c2ln' }],
+    [{ functionCall: { id: 'c1', name: 'f', args: {} }, thoughtSignature: 'c2ln' }],
+    [{ text: 'Hi' }, { text: '', thoughtSignature: 'c2ln' }],
+  ];
+  const backAs = thoughts.map((parts) => {
+    const folder = createFolder();
+    for (const event of decodeResponse({ candidates: [{ content: { parts }, finishReason: 'STOP' }] }))
+      folder.push(event);
+    // Most doors have no place for a signature on a call.
+    const carried = folder
+      .result()
+      .parts.map(({ signature, ...part }: AssistantPart & { signature?: string }) =>
+        part.type === 'tool-call' ? part : { ...part, ...(signature && { signature }) },
+      ) as AssistantPart[];
+    const messages: Message[] = [{ role: 'assistant', parts: carried }];
+    const { contents } = encodeRequest({ model: 'gemini-3-pro', stream: false, messages });
+    return (contents as { parts: unknown[] }[])[0]?.parts;
+  });
+  // The signature of an empty last part may as well stand on the text before it.
+  assert.deepEqual(backAs, [...thoughts.slice(0, 3), [{ text: 'Hi', thoughtSignature: 'c2ln' }]]);
 });
 
 test('an answer that breaks off is an error', () => {
