@@ -46,6 +46,7 @@ async function fuzz(paths: string) {
       ...(seed === undefined ? [] : ['--seed', seed]),
     ],
     {
+      ...process.env,
       PYTHONPATH: join(import.meta.dirname, '../support'),
       PYTHONDONTWRITEBYTECODE: '1',
       SCHEMATHESIS_HOOKS: 'fuzz_checks',

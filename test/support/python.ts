@@ -46,19 +46,19 @@ async function run(command: string, args: string[]) {
   if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed:\n${stdout}${stderr}`);
 }
 
-export type PythonRun = { code: number | null; stdout: string; stderr: string };
+export type CommandRun = { code: number | null; stdout: string; stderr: string };
 
 /** Run a Python program given as text; `env` is added to the environment. */
-export const runPython = async (program: string, env: Record<string, string> = {}): Promise<PythonRun> =>
-  runCommand(await pythonWithClients(), ['-c', program], env);
+export const runPython = async (program: string, env: Record<string, string> = {}): Promise<CommandRun> =>
+  runCommand(await pythonWithClients(), ['-c', program], { ...process.env, ...env });
 
-/** Run a command to its end, whatever that is. */
+/** Run a command to its end, whatever that is, in the environment `env`. */
 export async function runCommand(
   command: string,
   args: string[],
-  env: Record<string, string> = {},
-): Promise<PythonRun> {
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<CommandRun> {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {

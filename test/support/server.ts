@@ -133,7 +133,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
 }
 
 /** The environment without settings that would leak into a test. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
+export function cleanEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(VIADUCT_|OLLAMA_|OPENAI_|ANTHROPIC_|NODE_TEST)/.test(name)),
   );
