@@ -26,7 +26,7 @@ function start(name: string, args: string[] = []): Promise<Started> {
   const profile =
     name === 'server' && process.env['VIADUCT_BENCH_PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/viaduct-prof'] : [];
   const child = fork(join(import.meta.dirname, 'gateway', `${name}.ts`), args, {
-    execArgv: ['--disable-warning=ExperimentalWarning', '--expose-gc', ...profile],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...profile],
     stdio: ['ignore', 'inherit', name === 'server' ? 'ignore' : 'inherit', 'ipc'],
   });
   return new Promise((resolve, reject) => {
@@ -92,9 +92,25 @@ async function load(to: Started, count: number, payload: string, connectionCount
 
 type Figure = { cpuMs: number; systemMs: number; perSecond: number; p99: number; residentMb: number };
 
+const rounds = 5;
+
+/**
+ * Rounds in turn, so that what else the machine does falls on all alike; the best round of each counts, for noise only ever adds.
+ * The code must be compiled before its cost means anything, so a first load is not measured.
+ */
+async function compare(subjects: [to: Started, payload: string][], count: number): Promise<Figure[]> {
+  for (const [to, payload] of subjects) await load(to, count, payload);
+  const best: Figure[] = [];
+  for (let round = 0; round < rounds; round++)
+    for (const [at, [to, payload]] of subjects.entries()) {
+      const figure = await measure(to, Math.ceil(count / rounds), payload);
+      const before = best[at];
+      if (!before || figure.cpuMs < before.cpuMs) best[at] = figure;
+    }
+  return best;
+}
+
 async function measure(to: Started, count: number, payload: string): Promise<Figure> {
-  // The code must be compiled before its cost means anything.
-  await load(to, Math.max(2000, Math.min(10_000, count)), payload);
   const before = await read(to);
   const startedAt = performance.now();
   const latencies = await load(to, count, payload);
@@ -114,6 +130,13 @@ const line = (name: string, { cpuMs, systemMs, perSecond, p99, residentMb }: Fig
     `${name.padEnd(34)} ${cpuMs.toFixed(4)} ms CPU (${systemMs.toFixed(4)} system)  ${perSecond.toFixed(0).padStart(6)} /s  p99 ${p99.toFixed(1).padStart(6)} ms  ${residentMb.toFixed(0)} MB`,
   );
 
+function report(name: string, floor: Figure, ours: Figure, mostMs: number, mostTimes: number): void {
+  line(`bare proxy, ${name}`, floor);
+  line(`viaduct, ${name}`, ours);
+  expect(`${name}, ms CPU`, ours.cpuMs, mostMs);
+  expect(`${name}, times the bare proxy`, ours.cpuMs / floor.cpuMs, mostTimes);
+}
+
 const missed: string[] = [];
 function expect(name: string, value: number, atMost: number): void {
   const good = value <= atMost;
@@ -126,30 +149,39 @@ const bare = await start('bare', [upstream.url]);
 const server = await start('server', [upstream.url]);
 try {
   if (wanted('plain')) {
-    const floor = await measure(bare, requests, body('plain', false));
-    line('bare proxy, plain', floor);
-    const ours = await measure(server, requests, body('plain', false));
-    line('viaduct, plain', ours);
-    expect('plain, ms CPU per request', ours.cpuMs, 0.1);
-    expect('plain, times the bare proxy', ours.cpuMs / floor.cpuMs, 2);
+    const [floor, ours] = await compare(
+      [
+        [bare, body('plain', false)],
+        [server, body('plain', false)],
+      ],
+      requests,
+    );
+    if (floor && ours) report('plain', floor, ours, 0.1, 2);
   }
   if (wanted('stream')) {
-    const count = Math.ceil(requests / 5);
-    const floor = await measure(bare, count, body('plain', true));
-    line('bare proxy, 100-chunk stream', floor);
-    const ours = await measure(server, count, body('plain', true));
-    line('viaduct, 100-chunk stream', ours);
-    expect('stream, ms CPU per stream', ours.cpuMs, 0.45);
-    expect('stream, times the bare proxy', ours.cpuMs / floor.cpuMs, 1.5);
+    const [floor, ours] = await compare(
+      [
+        [bare, body('plain', true)],
+        [server, body('plain', true)],
+      ],
+      requests / 2,
+    );
+    if (floor && ours) report('100-chunk stream', floor, ours, 0.45, 1.5);
   }
   if (wanted('translated')) {
-    const count = Math.ceil(requests / 5);
-    const unary = await measure(server, count, body('translated', false));
-    line('viaduct, translated', unary);
-    const streamed = await measure(server, count, body('translated', true));
-    line('viaduct, translated 100-chunk stream', streamed);
-    expect('translated, ms CPU per request', unary.cpuMs, 1);
-    expect('translated stream, ms CPU per stream', streamed.cpuMs, 1);
+    const [unary, streamed] = await compare(
+      [
+        [server, body('translated', false)],
+        [server, body('translated', true)],
+      ],
+      requests / 2,
+    );
+    if (unary && streamed) {
+      line('viaduct, translated', unary);
+      line('viaduct, translated 100-chunk stream', streamed);
+      expect('translated, ms CPU per request', unary.cpuMs, 1);
+      expect('translated stream, ms CPU per stream', streamed.cpuMs, 1);
+    }
   }
   if (wanted('pace')) await pace();
   if (wanted('open')) await openStreams();
