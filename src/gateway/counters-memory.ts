@@ -33,6 +33,8 @@ type Account = {
   reserved: number;
   /** Settles when `spent` is known; undefined from then on. */
   loading: Promise<void> | undefined;
+  /** Spent while that was being found out, and therefore in it. */
+  early: number;
   waiters: (() => void)[];
 };
 
@@ -78,6 +80,7 @@ export function memoryCounters({ now, load, exhausted }: MemoryCountersDeps): Co
       spent: 0,
       reserved: 0,
       loading: undefined,
+      early: 0,
       waiters: known?.waiters ?? [],
     };
     accounts.set(budget.id, account);
@@ -86,6 +89,7 @@ export function memoryCounters({ now, load, exhausted }: MemoryCountersDeps): Co
       account.loading = load(budget, account.window.start, (nano) => {
         account.spent = nano;
         account.loading = undefined;
+        if (nano - account.early < budget.amountNano && nano >= budget.amountNano) exhausted(budget, nano);
       });
       // Whoever waits for it hears of the failure; the next request tries again.
       account.loading.catch(() => accounts.delete(budget.id));
@@ -120,7 +124,11 @@ export function memoryCounters({ now, load, exhausted }: MemoryCountersDeps): Co
     spend(budgets, nano, startedAt) {
       for (const budget of budgets) {
         const account = accountOf(budget);
-        if (account.loading || startedAt < account.window.start) continue;
+        if (startedAt < account.window.start) continue;
+        if (account.loading) {
+          account.early += nano;
+          continue;
+        }
         const before = account.spent;
         account.spent += nano;
         if (before < budget.amountNano && account.spent >= budget.amountNano) exhausted(budget, account.spent);

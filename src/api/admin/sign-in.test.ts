@@ -24,7 +24,7 @@ const people = {
   eve: person('eve'),
   mallory: person('mallory', { email_verified: false, groups: ['platform'] }),
 };
-const host = 'viaduct.test';
+const host = 'localhost';
 const callback = `http://${host}/admin/session/callback`;
 
 async function start(t: TestContext) {
