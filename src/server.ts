@@ -1,5 +1,6 @@
 /** Puts the parts together: settings → stores → engine → providers → gateway → front doors → a listening server. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { createAdminDoor, createSignIn } from './api/admin/index.ts';
 import { createApp, defaultDoors } from './api/app.ts';
 import type { FrontDoor, Services } from './api/define.ts';
@@ -58,6 +59,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const environment = options.configFile ? { ...process.env, VIADUCT_CONFIG: options.configFile } : process.env;
   const settings = loadSettings(environment);
   const { config, home } = settings;
+  /** What was read last, as far as it takes effect without a new start. */
+  let inForce = config;
   const { host, port } = options.address ?? config.server;
   const log = createLog(options.quiet ? 'silent' : config.log.level);
 
@@ -113,7 +116,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       authMode: config.auth.mode,
       hasKey: settings.adminKey !== undefined || boundary.directory.hasKeys(),
     });
-    const doors = [...defaultDoors, adminDoor(settings, db, boundary)];
+    const doors = [...defaultDoors, adminDoor(settings, db, boundary, () => inForce)];
     const app = createApp(services, doors, securityOptions(settings, host));
     const sockets = attachResponsesWebSocket(app.server, services);
     attachNativeWebSocket(app.server, services);
@@ -126,7 +129,11 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       const next = loadSettings(environment);
       pinned = await pinsOf(next);
       gateway.configure(setup(next.config));
+      inForce = reloaded(inForce, next.config);
       log.info({ file: settings.file }, 'The configuration was read again.');
+      const waiting = differing(inForce, next.config);
+      if (waiting.length > 0)
+        log.warn({ sections: waiting }, 'Changes of these sections take effect at the next start.');
     };
     const unwatch = settings.file
       ? watchConfig(settings.file, reload, (error) =>
@@ -156,7 +163,13 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
 const pinsOf = async ({ config, file }: Settings): Promise<Lock | undefined> =>
   config.lock === 'enforce' ? readLock(relativeTo(file, lockFile)) : undefined;
 
-function adminDoor({ config }: Settings, db: Store, boundary: Boundary): FrontDoor {
+/** What a change of the file changes at once. */
+const reloaded = (old: Config, { providers, models, lock }: Config): Config => ({ ...old, providers, models, lock });
+
+const differing = (one: Config, other: Config) =>
+  Object.keys(one).filter((name) => !isDeepStrictEqual(one[name as keyof Config], other[name as keyof Config]));
+
+function adminDoor({ config }: Settings, db: Store, boundary: Boundary, inForce: () => Config): FrontDoor {
   const { oidc } = config;
   return createAdminDoor(
     {
@@ -175,7 +188,7 @@ function adminDoor({ config }: Settings, db: Store, boundary: Boundary): FrontDo
           roles: oidc.roles,
         }),
       }),
-      config: () => config,
+      config: inForce,
       now: Date.now,
     },
     { sessionMs: oidc?.session, redirectUrl: oidc?.redirect_url },

@@ -1,6 +1,6 @@
 /** The program's log: one JSON object a line on standard error, secrets taken out. */
 import { pino } from 'pino';
-import { redact } from './redact.ts';
+import { redact, redactText } from './redact.ts';
 
 export type Write = (fields: object, message: string) => void;
 export type Log = {
@@ -23,7 +23,9 @@ export function createLog(level: LogLevel): Log {
   setInterval(() => destination.flush(), gatherMs).unref();
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   const write = (name: 'debug' | 'info' | 'warn' | 'error'): Write =>
-    logger.isLevelEnabled(name) ? (fields, message) => logger[name](redact(fields) as object, message) : () => {};
+    logger.isLevelEnabled(name)
+      ? (fields, message) => logger[name](redact(fields) as object, redactText(message))
+      : () => {};
   // The same line as pino's, in a fifth of its time.
   const time = createClock();
   const plain: Write = (fields, message) => {

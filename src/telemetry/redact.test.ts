@@ -38,13 +38,13 @@ test('secret fields are masked whatever they hold; errors and their causes are k
   assert.deepEqual(
     redact({
       providers: { openai: { api_key: 'short', base_url: 'http://x' } },
-      headers: { Authorization: 'anything', 'x-api-key': ['a'] },
+      headers: { Authorization: 'anything', 'x-tenant': 'plain' },
       auth: { secret: 'abc', mode: 'auto' },
       api_key: null,
     }),
     {
       providers: { openai: { api_key: '[redacted]', base_url: 'http://x' } },
-      headers: { Authorization: '[redacted]', 'x-api-key': '[redacted]' },
+      headers: { Authorization: '[redacted]', 'x-tenant': '[redacted]' },
       auth: { secret: '[redacted]', mode: 'auto' },
       api_key: null,
     },

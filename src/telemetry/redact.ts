@@ -27,7 +27,9 @@ export function redactText(text: string): string {
 
 /** Names of fields whose value is a secret whatever it looks like. */
 const secretName =
-  /^(authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[-_]?keys?|secret|client_secret|password|passwd|token|admin_?key|access_key|secret_access_key|session_token|credentials|private_key)$/i;
+  /^(authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[-_]?keys?|secret|client_secret|password|passwd|token|admin_?key|access_key|secret_access_key|session_token|credentials|private_key|webhook)$/i;
+/** Fields that map names to values of which any may be a secret: what a provider is sent with every request. */
+const secretsName = /^headers$/i;
 
 const maxDepth = 12;
 
@@ -41,10 +43,17 @@ export function redact(value: unknown, depth = 0): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, field]) => [
       name,
-      secretName.test(name) && field !== null && field !== undefined ? mask : redact(field, depth + 1),
+      secretName.test(name) && field !== null && field !== undefined
+        ? mask
+        : secretsName.test(name) && isRecord(field)
+          ? Object.fromEntries(Object.keys(field).map((key) => [key, mask]))
+          : redact(field, depth + 1),
     ]),
   );
 }
+
+const isRecord = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function redactError(error: Error, depth: number): object {
   const { name, message, stack, cause } = error;
