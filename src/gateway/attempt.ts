@@ -243,7 +243,7 @@ function start(target: Target, number: number, course: Course): Attempt {
     self.end(new ViaductError('provider_timeout', `The provider ${provider.name} ${what}.`));
   };
   const within = (ms: number) => Math.min(Date.now() + ms, limits.deadline ?? Infinity);
-  const deadline: Deadline = { at: within(limits.firstTokenMs), expire };
+  const deadline: Deadline = { at: within(limits.firstTokenMs), expire, place: -1 };
   deadlines.add(deadline);
   const forget = leaving.onAbort((reason) => self.end(ViaductError.from(reason)));
   health.begin(startedAt);

@@ -150,7 +150,8 @@ function named(batch: readonly ChatEvent[], id: string, model: string): readonly
   return [{ ...first, id: first.id || id, model: first.model || model }, ...batch.slice(1)];
 }
 
-const cancelIn = ({ cancel, signal }: Pick<CallContext, 'signal' | 'cancel'>) => cancel ?? cancelOf(signal);
+/** Never touches `signal` when it need not: asking for it makes one. */
+const cancelIn = (context: Pick<CallContext, 'signal' | 'cancel'>) => context.cancel ?? cancelOf(context.signal);
 
 const defaultType = (stream: boolean) => (stream ? 'text/event-stream; charset=utf-8' : 'application/json');
 
