@@ -101,10 +101,15 @@ type Stack = readonly JsonObject[];
 function createVisitor(rules: Rules, root: Json, exact: boolean) {
   const blank = rules.add('blank', '" "?');
   const comma = rules.add('comma', `"," ${blank}`);
-  const character = rules.add(
-    'char',
-    String.raw`[^"\\\x00-\x1f\x7f] | "\\" (["\\/bfnrt] | "u" ([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2}))`,
-  );
+  const escaped = String.raw`["\\/bfnrt] | "u" ([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2})`;
+  const character = rules.add('char', String.raw`[^"\\\x00-\x1f\x7f] | "\\" (${escaped})`);
+  // Tokens cannot be counted in a grammar, so characters are weighed: four of prose, or one digit, escape or character
+  // beyond ASCII, make a piece of about a token. Babble in digits ends long before prose does.
+  const light = rules.add('light', String.raw`[^"\\\x00-\x1f0-9\x7f-\U0010ffff]`);
+  const heavy = rules.add('heavy', String.raw`[0-9\u0080-\ud7ff\ue000-\U0010ffff] | "\\" (${escaped})`);
+  const piece = rules.add('piece', `${light}{4} | ${light}{0,3} ${heavy}`);
+  const freeText = (pieces: number) =>
+    rules.add('text', `"\\"" ${repeat(rules, piece, 0, pieces)} ${light}{0,3} "\\""`);
   const memo = new Map<JsonObject, Map<number, string>>();
 
   const fail = (path: string, message: string): never => {
@@ -312,7 +317,8 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
   }
 
   function string(schema: JsonObject, budget: number, path: string): string {
-    const cap = roundedCap(budget * 2);
+    const pieces = piecesFor(budget);
+    const cap = pieces * 4 + 3;
     const min = numberOf(schema['minLength'], 0);
     const max = numberOf(schema['maxLength'], Math.max(cap, min + 64));
     if (min > max) return fail(`${path}.minLength`, '"minLength" is greater than "maxLength"');
@@ -336,6 +342,7 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
     if (format && schema['minLength'] === undefined && schema['maxLength'] === undefined)
       return rules.add('string', `"\\"" ${format} "\\""`);
     if (format && exact) inexact(path, 'format', 'cannot be combined with "minLength" or "maxLength"');
+    if (min === 0 && max >= cap) return freeText(pieces);
     return rules.add('string', `"\\"" ${repeat(rules, character, min, bounded)} "\\""`);
   }
 
@@ -508,7 +515,7 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
     const magnitude = Math.floor(Math.log2(Math.max(budget, 1)));
     const inner = magnitude >= 4 ? rules.add('any', any(2 ** (magnitude - 2), allTypes)) : undefined;
     const count = Math.min(1000, 2 ** Math.max(2, magnitude - 3));
-    const text = rules.add('string', `"\\"" ${repeat(rules, character, 0, roundedCap(2 ** (magnitude + 1)))} "\\""`);
+    const text = freeText(piecesFor(2 ** magnitude));
     const options = types.map((type) => {
       if (type === 'string') return text;
       if (type === 'boolean') return '"true" | "false"';
@@ -525,9 +532,10 @@ function createVisitor(rules: Rules, root: Json, exact: boolean) {
   return { visit, any };
 }
 
-/** A bound of ours, of a size that takes the least grammar. */
-function roundedCap(characters: number): number {
-  return characters <= 200 ? Math.max(64, Math.floor(characters)) : Math.floor(characters / 100) * 100 + 99;
+/** Pieces of free text that about `tokens` tokens allow, of a count that takes the least grammar. */
+function piecesFor(tokens: number): number {
+  const pieces = Math.max(24, Math.floor((tokens * 2) / 3));
+  return pieces <= 200 ? pieces : Math.floor(pieces / 100) * 100 + 99;
 }
 
 function asArray(value: Json | undefined): Json[] | undefined {
