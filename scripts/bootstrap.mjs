@@ -1,7 +1,9 @@
 /**
+ * node scripts/bootstrap.mjs [NODE FLAGS] SCRIPT [ARGUMENTS]
+ *
  * npm scripts start here: with any Node ≥ 18 and without node_modules. Installs what package-lock.json says when it is
- * not there yet, then goes on under the clone's own Node (the dependency `node`), so that every machine runs the same one.
- * No dependencies, no syntax newer than Node 18.
+ * not there yet, then runs SCRIPT under the clone's own Node (the dependency `node`), so that every machine runs the same
+ * one. No dependencies, nothing newer than Node 18.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -9,14 +11,13 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const modules = join(root, 'node_modules');
 const stamp = join(modules, '.viaduct-lock-hash');
 const ownNode = join(modules, '.bin', process.platform === 'win32' ? 'node.cmd' : 'node');
-const inOwnNode = 'VIADUCT_BOOTSTRAPPED';
 
 /** End with one line that says what to do. */
-export function fail(message) {
+function fail(message) {
   process.stderr.write(`viaduct: ${message}\n`);
   process.exit(1);
 }
@@ -57,27 +58,21 @@ function reasonOf(output) {
   return `npm ci failed: ${line}`;
 }
 
-/**
- * True in the process that should do the work; in the first process it starts that one, with `flags` for Node and `env`
- * in its environment, and ends with its exit code.
- */
-export function underOwnNode(script, flags = [], env = {}) {
-  if (process.env[inOwnNode]) return true;
+function main() {
   const [major] = process.versions.node.split('.').map(Number);
   if (major < 18) fail(`Node ${process.versions.node} is too old. Install Node 18 or newer, then run this again.`);
   installDependencies();
-  const child = spawn(
-    ownNode,
-    ['--disable-warning=ExperimentalWarning', ...flags, fileURLToPath(script), ...process.argv.slice(2)],
-    {
-      stdio: 'inherit',
-      env: { ...env, ...process.env, [inOwnNode]: '1' },
-      shell: process.platform === 'win32',
-    },
-  );
+  const child = spawn(ownNode, ['--disable-warning=ExperimentalWarning', ...process.argv.slice(2)], {
+    cwd: root,
+    stdio: 'inherit',
+    // One pool of memory for all threads: what quickstart serves stays small. See src/cli/startup.ts.
+    env: { MALLOC_ARENA_MAX: '2', ...process.env },
+    shell: process.platform === 'win32',
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
     process.exitCode = code ?? (signal ? 1 : 0);
   });
-  return false;
 }
+
+main();

@@ -6,20 +6,19 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail, root, underOwnNode } from './bootstrap.mjs';
 
 const model = 'smollm2:135m';
 const question = 'In one sentence: what is a viaduct?';
 
-// It keeps serving, so it runs as lean as src/cli/startup.ts has it for `serve`.
-const lean = ['--max-semi-space-size=4', '--heap-growing-percent=20'];
+const root = join(import.meta.dirname, '..');
 
-if (underOwnNode(import.meta.url, lean, { MALLOC_ARENA_MAX: '2' })) {
-  try {
-    await main();
-  } catch (error) {
-    fail(error.code === 'ENOSPC' ? 'The disk is full. Free about 1 GB, then run this again.' : error.message);
-  }
+try {
+  await main();
+} catch (error) {
+  console.error(
+    `viaduct: ${error.code === 'ENOSPC' ? 'The disk is full. Free about 1 GB, then run this again.' : error.message}`,
+  );
+  process.exit(1);
 }
 
 async function main() {

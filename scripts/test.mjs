@@ -5,7 +5,6 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { fail, root, underOwnNode } from './bootstrap.mjs';
 
 /** Debian packages of the real servers that tests start, by the command that shows they are there. */
 const debianPackages = {
@@ -14,7 +13,9 @@ const debianPackages = {
   pg_ctlcluster: 'postgresql',
 };
 
-if (underOwnNode(import.meta.url)) await main();
+const root = join(import.meta.dirname, '..');
+
+await main();
 
 async function main() {
   const patterns = process.argv.slice(2);
@@ -35,7 +36,10 @@ async function main() {
   const files = globSync(['src/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
     .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
     .sort();
-  if (files.length === 0) fail(`no test file matches ${patterns.join(' ')}`);
+  if (files.length === 0) {
+    console.error(`No test file matches ${patterns.join(' ')}.`);
+    process.exit(1);
+  }
   // Files that load models share two cores with their engines: one after another. The others run side by side.
   const heavy = files.filter(
     (file) => file.includes('/e2e/') || file.startsWith('src/engine/') || file.startsWith('src/providers/local'),
