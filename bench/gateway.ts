@@ -93,13 +93,15 @@ async function load(to: Started, count: number, payload: string, connectionCount
 type Figure = { cpuMs: number; systemMs: number; perSecond: number; p99: number; residentMb: number };
 
 const rounds = 5;
+/** Node compiles well only what it has seen tens of thousands of times. */
+const warmUp = 40_000;
 
 /**
  * Rounds in turn, so that what else the machine does falls on all alike; the best round of each counts, for noise only ever adds.
  * The code must be compiled before its cost means anything, so a first load is not measured.
  */
 async function compare(subjects: [to: Started, payload: string][], count: number): Promise<Figure[]> {
-  for (const [to, payload] of subjects) await load(to, count, payload);
+  for (const [to, payload] of subjects) await load(to, Math.max(count, warmUp), payload);
   const best: Figure[] = [];
   for (let round = 0; round < rounds; round++)
     for (const [at, [to, payload]] of subjects.entries()) {
