@@ -34,7 +34,7 @@ import { listModels } from './model-list.ts';
 import { watchNative, watchSocket } from './native.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { allowed } from './patterns.ts';
-import { type Preferences, preferencesOf, type Route, type Router, type Target } from './route.ts';
+import { maySee, type Preferences, preferencesOf, type Route, type Router, type Target } from './route.ts';
 import { runShadow } from './shadow.ts';
 
 /** What stays the same for all callers until the next configuration. */
@@ -302,11 +302,11 @@ export class EnteredCaller implements Caller {
     return target;
   }
 
-  #shadow({ settings }: Route, target: Target, request: ChatCall, needs: Needs): void {
+  #shadow(route: Route, target: Target, request: ChatCall, needs: Needs): void {
     const { deps } = this.#setup;
-    const { percent = 0 } = settings.shadow ?? {};
+    const { percent = 0 } = route.settings.shadow ?? {};
     if ((deps.random ?? Math.random)() * 100 >= percent) return;
-    if (this.#privacy && target.provider.kind !== 'local') return;
+    if (!maySee(target, route, { privacy: this.#privacy, providers: this.#identity.providers })) return;
     runShadow(deps, target, request, { credentials: this.#credentials, identity: this.#identity, needs });
   }
 }

@@ -204,7 +204,12 @@ const isRestricted = ({ settings }: Route, wish: Wish) =>
   wish.providers !== undefined ||
   wish.preferences !== undefined;
 
-const maySee = ({ provider }: Target, { settings }: Route, { privacy, providers }: Wish) =>
+/** May this request go to a target that is none of the route's own: its canary, its shadow? */
+export const maySee = (
+  { provider }: Target,
+  { settings }: Route,
+  { privacy, providers }: Pick<Wish, 'privacy' | 'providers'>,
+): boolean =>
   (provider.kind === 'local' || !(settings.privacy ?? privacy)) && (!providers || providers.includes(provider.name));
 
 /** Targets that privacy, the key, price and tags leave. */
