@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { ChatEvent, TokenLogprob } from '../../core/chat.ts';
 import { createCallReader } from './call-reader.ts';
 import type { EngineDelta, EngineEnd } from './engine-stream.ts';
+import { callKey } from './repeated-calls.ts';
 import { createThinkSplitter } from './think-splitter.ts';
 import type { CheckedCall, ToolChecker } from './tool-check.ts';
 import { createToolFinder } from './tool-finder.ts';
@@ -18,6 +19,8 @@ export type AnswerOptions = {
   exact: boolean;
   /** More than one call is welcome. */
   many: boolean;
+  /** Keys of calls whose results the model has just been shown. */
+  answered?: ReadonlySet<string>;
   /** A thought that the prompt has opened. */
   opened: string | undefined;
   /** Tokens that thoughts may take. */
@@ -36,10 +39,17 @@ export type Answer = {
   readonly overspent: { said: string; closing: string } | undefined;
   /** Calls that were given out. */
   readonly calls: number;
+  /** The model asked for nothing but what it had been answered. */
+  readonly repeated: boolean;
   readonly rejected: Extract<CheckedCall, { state: 'rejected' }> | undefined;
   readonly counts: { prompt: number; cached: number; output: number; reasoning: number };
   readonly end: EngineEnd | undefined;
 };
+
+/** The same call so often in one answer: nothing else will come. */
+const mostRepeats = 2;
+/** Calls in one answer, beyond which a model is taken to have lost its way. */
+const mostCalls = 64;
 
 export function createAnswer(options: AnswerOptions): Answer {
   const { mode, checker, exact, many } = options;
@@ -52,6 +62,8 @@ export function createAnswer(options: AnswerOptions): Answer {
   let said = '';
   let calls = 0;
   let complete = false;
+  let repeats = 0;
+  let repeated = false;
   let rejected: Answer['rejected'];
   let end: EngineEnd | undefined;
   let logprobs: TokenLogprob[] = [];
@@ -74,10 +86,17 @@ export function createAnswer(options: AnswerOptions): Answer {
       return [];
     }
     // Small models say the same call again and again.
-    const key = `${checked.name} ${checked.arguments}`;
-    if (given.has(key)) return [];
+    const key = callKey(checked.name, checked.arguments);
+    if (given.has(key)) {
+      if (++repeats === mostRepeats) complete = true;
+      return [];
+    }
     given.add(key);
-    if (!many) complete = true;
+    if (options.answered?.has(key)) {
+      repeated = true;
+      return [];
+    }
+    if (!many || given.size === mostCalls) complete = true;
     return call(checked.name, checked.arguments);
   };
 
@@ -92,7 +111,7 @@ export function createAnswer(options: AnswerOptions): Answer {
       if (complete) return [];
       if (item.kind === 'calls') return item.calls.flatMap(judge);
       if (item.kind === 'text') {
-        if (calls === 0) return text(item.text);
+        if (calls === 0 && !repeated) return text(item.text);
         // What follows a call is the model making up the result.
         complete = true;
         return [];
@@ -178,6 +197,9 @@ export function createAnswer(options: AnswerOptions): Answer {
     },
     get calls() {
       return calls;
+    },
+    get repeated() {
+      return repeated && calls === 0;
     },
     get rejected() {
       return rejected;

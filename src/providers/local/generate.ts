@@ -21,6 +21,7 @@ import {
   templateOptions,
   thinking,
 } from './render.ts';
+import { answeredCalls, resultsInWords } from './repeated-calls.ts';
 import { samplingFields } from './sampling.ts';
 import { openedByPrompt } from './think-splitter.ts';
 import { type CheckedCall, createToolChecker } from './tool-check.ts';
@@ -59,6 +60,9 @@ export async function* generate(work: Generation): AsyncGenerator<readonly ChatE
     checker: tools.callable.length > 0 ? createToolChecker(tools.callable) : undefined,
     exact: constraint.exact,
     many: tools.many,
+    ...(constraint.kind === 'free' && {
+      answered: answeredCalls(request.messages, work.model.gguf.parameterCount),
+    }),
     opened: opening.opened,
     thoughtBudget: opening.budgetTokens,
     judged: work.judged,
@@ -74,6 +78,7 @@ export async function* generate(work: Generation): AsyncGenerator<readonly ChatE
   if (rest.length > 0) yield rest;
 
   const end = endOf(answer, spent);
+  if (answer.repeated && end.reason !== 'length') return yield* answerFromResults(work, facts, end);
   if (!answer.rejected) return { answer, end, calls: answer.calls };
   const toolError = describe(answer.rejected, end);
   if (answer.calls > 0 || end.reason === 'length') return { answer, end, calls: answer.calls, toolError };
@@ -272,6 +277,52 @@ async function infill(
     .join('');
   const body = { ...fields, input_prefix: prefix, input_suffix: request.local?.suffix ?? '', prompt: '' };
   return succeeded(await lease.runner.request('/infill', body, signal));
+}
+
+/** Once more, for a model that asks for what it has been told: without tools, the results in words. */
+async function* answerFromResults(
+  work: Generation,
+  facts: TemplateFacts,
+  before: EngineEnd,
+): AsyncGenerator<readonly ChatEvent[], Outcome> {
+  const { maxTokens } = work.request;
+  const request =
+    maxTokens === undefined
+      ? work.request
+      : { ...work.request, maxTokens: Math.max(maxTokens - before.outputTokens, 1) };
+  const { reply, opened } = await ask(
+    {
+      ...work,
+      request,
+      tools: { shown: [], callable: [], forced: false, many: false },
+      prepared: { ...work.prepared, messages: resultsInWords(work.prepared.messages) },
+    },
+    facts,
+  );
+  const answer = createAnswer({
+    mode: 'text',
+    callable: [],
+    checker: undefined,
+    exact: true,
+    many: false,
+    opened,
+    thoughtBudget: undefined,
+    judged: work.judged,
+  });
+  yield* pump(answer, reply, request, undefined);
+  const rest = answer.finish();
+  if (rest.length > 0) yield rest;
+  const end = endOf(answer);
+  return {
+    answer,
+    end: {
+      ...end,
+      promptTokens: before.promptTokens,
+      cachedTokens: before.cachedTokens,
+      outputTokens: before.outputTokens + end.outputTokens,
+    },
+    calls: 0,
+  };
 }
 
 /** Once more, with a grammar that leaves no choice but a right call. Undefined when that fails too. */

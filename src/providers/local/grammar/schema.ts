@@ -101,12 +101,13 @@ type Stack = readonly JsonObject[];
 function createVisitor(rules: Rules, root: Json, exact: boolean) {
   const blank = rules.add('blank', '" "?');
   const comma = rules.add('comma', `"," ${blank}`);
-  const escaped = String.raw`["\\/bfnrt] | "u" ([0-9abcefABCEF] [0-9a-fA-F]{3} | [dD] [0-7] [0-9a-fA-F]{2})`;
-  const character = rules.add('char', String.raw`[^"\\\x00-\x1f\x7f] | "\\" (${escaped})`);
+  // No \u escapes: every character but a few controls can stand for itself, and small models count in them for ever.
+  const escaped = String.raw`["\\/bfnrt]`;
+  const character = rules.add('char', String.raw`[^"\\\x00-\x1f\x7f] | "\\" ${escaped}`);
   // Tokens cannot be counted in a grammar, so characters are weighed: four of prose, or one digit, escape or character
   // beyond ASCII, make a piece of about a token. Babble in digits ends long before prose does.
   const light = rules.add('light', String.raw`[^"\\\x00-\x1f0-9\x7f-\U0010ffff]`);
-  const heavy = rules.add('heavy', String.raw`[0-9\u0080-\ud7ff\ue000-\U0010ffff] | "\\" (${escaped})`);
+  const heavy = rules.add('heavy', String.raw`[0-9\u0080-\ud7ff\ue000-\U0010ffff] | "\\" ${escaped}`);
   const piece = rules.add('piece', `${light}{4} | ${light}{0,3} ${heavy}`);
   const freeText = (pieces: number) =>
     rules.add('text', `"\\"" ${repeat(rules, piece, 0, pieces)} ${light}{0,3} "\\""`);
