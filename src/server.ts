@@ -1,6 +1,7 @@
 /** Puts the parts together: settings → stores → engine → providers → gateway → front doors → a listening server. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
+import type { FastifyInstance } from 'fastify';
 import { createAdminDoor, createSignIn } from './api/admin/index.ts';
 import { createApp, defaultDoors } from './api/app.ts';
 import type { FrontDoor, Services } from './api/define.ts';
@@ -51,6 +52,7 @@ export type RunningServer = {
 
 /** How long running requests may go on once the server was told to stop, ms. */
 const drainMs = 30_000;
+const sweepMs = 100;
 /** What an interrupted pull left is thrown away after this long, ms. */
 const unfinishedPullMs = 14 * 24 * 3_600_000;
 
@@ -118,8 +120,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     });
     const doors = [...defaultDoors, adminDoor(settings, db, boundary, () => inForce)];
     const app = createApp(services, doors, securityOptions(settings, host));
-    const sockets = attachResponsesWebSocket(app.server, services);
-    attachNativeWebSocket(app.server, services);
+    const sockets = [attachResponsesWebSocket(app.server, services), attachNativeWebSocket(app.server, services)];
     const openPort = await listen(app, host, port);
     const url = urlOf({ scheme: config.server.tls ? 'https' : 'http', host, port: openPort, path: '' });
     log.info({ url, home }, 'listening');
@@ -147,9 +148,8 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       },
       async close() {
         unwatch();
-        sockets.close();
-        // What is still running then ends with its runner.
-        await Promise.race([app.close(), sleep(drainMs, undefined, { ref: false })]);
+        for (const { close: end } of sockets) end();
+        await drain(app);
         await close();
       },
     };
@@ -157,6 +157,17 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     await close();
     throw error;
   }
+}
+
+/**
+ * Nobody new; what runs may end. Clients keep connections open for a next request, which must not hold up the end: each is closed
+ * as soon as it is idle, and in the end with whatever still runs on it.
+ */
+async function drain(app: FastifyInstance): Promise<void> {
+  const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
+  await Promise.race([app.close(), sleep(drainMs, undefined, { ref: false })]);
+  clearInterval(sweep);
+  app.server.closeAllConnections();
 }
 
 /** `models.lock: enforce` → the digests of viaduct.lock, beside the configuration. */

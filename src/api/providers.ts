@@ -120,20 +120,28 @@ const drained = (raw: ServerResponse) =>
     raw.on('close', done);
   });
 
-/** Upgrades of `server` below /providers/ go to the provider; other paths are left alone. */
-export function attachNativeWebSocket(server: Server, services: Services): void {
+/** Upgrades of `server` below /providers/ go to the provider; other paths are left alone. `close` ends all that are open. */
+export function attachNativeWebSocket(server: Server, services: Services): { close(): void } {
+  const open = new Set<Duplex>();
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const url = request.url ?? '';
     if (!url.startsWith(prefix)) return;
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
     socket.on('error', () => socket.destroy());
     connect(request, socket, head, services).catch((thrown: unknown) => refuse(socket, ViaductError.from(thrown)));
   });
+  return {
+    close() {
+      for (const socket of open) socket.destroy();
+    },
+  };
 }
 
 async function connect(request: IncomingMessage, socket: Duplex, head: Buffer, { gateway }: Services): Promise<void> {
   const leaving = new AbortController();
   socket.on('close', () => leaving.abort(new ViaductError('client_closed_request', 'The client left.')));
-  const name = decodeURIComponent(request.url?.slice(prefix.length).split(/[/?]/, 1)[0] ?? '');
+  const name = nameIn(request.url ?? '');
   const caller = await gateway.enter({
     ...credentialsIn(request.headers),
     signal: leaving.signal,
@@ -150,6 +158,15 @@ async function connect(request: IncomingMessage, socket: Duplex, head: Buffer, {
   connection.socket.on('close', () => socket.destroy());
   socket.pipe(connection.socket);
   connection.socket.pipe(socket);
+}
+
+function nameIn(url: string): string {
+  const [name = ''] = url.slice(prefix.length).split(/[/?]/, 1);
+  try {
+    return decodeURIComponent(name);
+  } catch (cause) {
+    throw new ViaductError('not_found', 'The name of the provider in the path cannot be read.', { cause });
+  }
 }
 
 function refuse(socket: Duplex, error: ViaductError): void {
