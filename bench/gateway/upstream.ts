@@ -56,8 +56,17 @@ const server = createServer((request, response) => {
     const all = anthropic ? events : chunks;
     const delay = Number(/"seed":(\d+)/.exec(body)?.[1] ?? 0);
     if (delay === 0) {
-      for (const part of all) response.write(part);
-      response.end();
+      // Each in a turn of its own, as tokens come: not one packet with all of them.
+      let next = 0;
+      const more = () => {
+        const part = all[next++];
+        if (part === undefined) response.end();
+        else {
+          response.write(part);
+          setImmediate(more);
+        }
+      };
+      more();
       return;
     }
     // One piece every `seed` milliseconds, each with the time at which it left.

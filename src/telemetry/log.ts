@@ -1,5 +1,6 @@
 /** The program's log: one JSON object a line on standard error, secrets taken out. */
 import { pino } from 'pino';
+import { createLineWriter } from './lines.ts';
 import { redact, redactText } from './redact.ts';
 
 export type Write = (fields: object, message: string) => void;
@@ -13,14 +14,9 @@ export type Log = {
 };
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-/** Bytes and milliseconds for which lines are gathered before they are written. */
-const gatherBytes = 8192;
-const gatherMs = 100;
-
 /** Lines are written in the background, many at a time, so that no request waits for the disk or a slow reader. */
 export function createLog(level: LogLevel): Log {
-  const destination = pino.destination({ fd: 2, sync: false, minLength: gatherBytes });
-  setInterval(() => destination.flush(), gatherMs).unref();
+  const destination = createLineWriter(process.stderr.fd);
   const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   const write = (name: 'debug' | 'info' | 'warn' | 'error'): Write =>
     logger.isLevelEnabled(name)

@@ -1,0 +1,63 @@
+/** Lines into a file descriptor, gathered for a moment: one write for many, and nobody waits for the reader. */
+import { write, writeSync } from 'node:fs';
+
+export type LineWriter = { write(line: string): void };
+
+const gatherMs = 100;
+/** Characters that may wait for a slow reader; beyond that lines are lost, and memory is not. */
+const mostWaiting = 16 * 2 ** 20;
+const againMs = 20;
+
+/** What is left when the process exits is written then. */
+export function createLineWriter(descriptor: number): LineWriter {
+  let waiting: string[] = [];
+  let size = 0;
+  let unwritten: Buffer | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const schedule = (ms: number) => {
+    timer ??= setTimeout(flush, ms);
+    timer.unref();
+  };
+  const flush = () => {
+    timer = undefined;
+    if (unwritten || waiting.length === 0) return;
+    unwritten = Buffer.from(waiting.join(''));
+    waiting = [];
+    size = 0;
+    push();
+  };
+  const push = () => {
+    const bytes = unwritten;
+    if (!bytes) return;
+    write(descriptor, bytes, (error, written) => {
+      // A full pipe says so; any other failure means that nobody reads any more.
+      if (error && error.code !== 'EAGAIN') unwritten = undefined;
+      else if (written === bytes.length) unwritten = undefined;
+      else unwritten = bytes.subarray(written ?? 0);
+      if (unwritten) setTimeout(push, error ? againMs : 0).unref();
+      else if (waiting.length > 0) schedule(gatherMs);
+    });
+  };
+  process.on('exit', () => writeAll(descriptor, Buffer.from(waiting.join(''))));
+
+  return {
+    write(line) {
+      if (size > mostWaiting) return;
+      waiting.push(line);
+      size += line.length;
+      if (!unwritten) schedule(gatherMs);
+    },
+  };
+}
+
+/** At the end of the process there is only the synchronous way; a reader that has stopped is given up soon. */
+function writeAll(descriptor: number, bytes: Buffer): void {
+  const giveUpAt = Date.now() + 500;
+  for (let written = 0; written < bytes.length && Date.now() < giveUpAt; )
+    try {
+      written += writeSync(descriptor, bytes, written);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return;
+    }
+}
