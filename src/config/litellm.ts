@@ -314,8 +314,8 @@ const routerKeys = new Set([
 
 function addFallbacks(router: Fields, groups: Map<string, Group>, note: Note): void {
   const add = (group: Group, names: unknown) => {
+    // Weight 0: never drawn before the group's own targets.
     for (const name of Array.isArray(names) ? names : [])
-      // Weight 0: never drawn before the group's own targets.
       for (const target of groups.get(String(name))?.targets ?? [])
         if (!group.targets.some(({ to }) => to === target.to))
           group.targets.push(group.strategy === 'weighted' ? { ...target, weight: 0 } : target);

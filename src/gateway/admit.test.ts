@@ -171,8 +171,11 @@ test('budgets of team and all count every key; a soft one warns once and calls i
     [],
   );
   assert.equal(calls.length, 1);
+  const { spent, ...told } = calls[0] as { spent: number };
+  // The sum so far is read in the background: the third request may be in it already.
+  assert.ok(spent === 2 || spent === 3, `spent ${spent}`);
   assert.deepEqual(
-    { ...calls[0], budget: undefined },
+    { ...told, budget: undefined },
     {
       event: 'budget.exhausted',
       budget: undefined,
@@ -181,7 +184,6 @@ test('budgets of team and all count every key; a soft one warns once and calls i
       period: 'forever',
       soft: true,
       amount: 2,
-      spent: 2,
       resets_at: null,
     },
   );
