@@ -46,8 +46,6 @@ export type Answer = {
   readonly end: EngineEnd | undefined;
 };
 
-/** The same call so often in one answer: nothing else will come. */
-const mostRepeats = 2;
 /** Calls in one answer, beyond which a model is taken to have lost its way. */
 const mostCalls = 64;
 
@@ -62,7 +60,6 @@ export function createAnswer(options: AnswerOptions): Answer {
   let said = '';
   let calls = 0;
   let complete = false;
-  let repeats = 0;
   let repeated = false;
   let rejected: Answer['rejected'];
   let end: EngineEnd | undefined;
@@ -85,10 +82,10 @@ export function createAnswer(options: AnswerOptions): Answer {
       rejected ??= checked;
       return [];
     }
-    // Small models say the same call again and again.
     const key = callKey(checked.name, checked.arguments);
     if (given.has(key)) {
-      if (++repeats === mostRepeats) complete = true;
+      // Small models say the same call again and again: nothing else will come.
+      complete = true;
       return [];
     }
     given.add(key);
