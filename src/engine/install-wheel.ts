@@ -71,5 +71,10 @@ function pipFailure({ output, lastLine }: RunResult): ViaductError {
     return unavailable(
       'The package index cannot be reached, so the engine cannot be installed. Check the network, or pip’s settings (pip config list), and try again.',
     );
+  // What pip says of an index that it cannot reach once its retries are off, and of one that lacks the package.
+  if (/\(from versions: none\)/.test(reason))
+    return unavailable(
+      `pip finds no ${wheelName} ${wheelVersion} in its package index. Check the network and pip’s settings (pip config list), and try again.`,
+    );
   return unavailable(`pip could not get the engine: ${reason.slice(0, 300)}`);
 }

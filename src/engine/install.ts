@@ -94,8 +94,8 @@ async function installFirst(
     'engine_unavailable',
     `There is no prebuilt engine for ${platform}. Build llama.cpp and set VIADUCT_ENGINE to its llama-server.`,
   );
-  for (const source of allSources) {
-    if (!source.version || (names && !names.includes(source.name))) continue;
+  const sources = allSources.filter(({ name, version }) => version && (!names || names.includes(name)));
+  for (const source of sources) {
     const work = join(folder, `${temporary}${randomUUID()}`);
     const target = join(work, 'engine');
     const scratch = join(work, 'scratch');
@@ -104,18 +104,19 @@ async function installFirst(
       await mkdir(scratch);
       const record = await source.fetch({ scratch, target, report, signal });
       await writeFile(join(target, recordFile), JSON.stringify(record));
-      const final = join(folder, source.version);
+      const version = source.version as string;
+      const final = join(folder, version);
       await rm(final, { recursive: true, force: true });
       await rename(target, final);
       // In a file, so that switching to another version is one rename.
-      await writeFile(join(work, currentFile), source.version);
+      await writeFile(join(work, currentFile), version);
       await rename(join(work, currentFile), join(folder, currentFile));
       return;
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof ViaductError) || !tryNext.includes(error.code)) throw error;
       failure = error;
-      report({ status: error.message });
+      if (source !== sources.at(-1)) report({ status: `${error.message} Trying another way.` });
     } finally {
       await rm(work, { recursive: true, force: true });
     }
