@@ -5,7 +5,7 @@ import type { Caller } from '../gateway/gateway.ts';
 import { isDeeperThan } from '../lib/json-depth.ts';
 import { anthropic } from './anthropic/index.ts';
 import type { Endpoint, FrontDoor, Services } from './define.ts';
-import { credentialsOf } from './http.ts';
+import { credentialsOf, printable } from './http.ts';
 import { createRefusal, type Refusal } from './not-found.ts';
 import { ollama } from './ollama/index.ts';
 import { openai } from './openai/index.ts';
@@ -132,7 +132,8 @@ function sendError(reply: FastifyReply, error: ViaductError, door: FrontDoor, re
     reply.raw.destroy();
     return reply;
   }
-  if (error.headers) reply.headers(error.headers);
+  // Some name what the client asked for, in whatever characters.
+  for (const [name, value] of Object.entries(error.headers ?? {})) reply.header(name, printable(value));
   if (error.retryAfter !== undefined) reply.header('retry-after', String(Math.ceil(error.retryAfter)));
   return reply.status(door.statusOf?.(error) ?? error.status).send(door.encodeError(error, requestId));
 }

@@ -110,7 +110,7 @@ export function servedHeaders(served: Served): Record<string, string> {
 }
 
 /** A header takes no more than this. */
-const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?');
+export const printable = (text: string) => text.replace(/[^\x20-\x7e]/g, '?');
 
 /** USD without an exponent: 0.00000042. */
 const dollars = (cost: number) => (cost === 0 ? '0' : cost.toFixed(12).replace(/0+$/, '').replace(/\.$/, ''));

@@ -70,5 +70,7 @@ export const modelSettings = z.union([
 
 export type ModelSettings = z.infer<typeof settings>;
 
-/** What a name that is not configured gets: everything by default, one target. */
-export const plainRoute = (to: string): ModelSettings => settings.parse({ targets: [to] });
+const byDefault = settings.parse({ targets: ['provider/model'] });
+
+/** What a name that is not configured gets: everything by default, one target. The name is the client's: it may hold anything. */
+export const plainRoute = (to: string): ModelSettings => ({ ...byDefault, targets: [{ to, weight: 1, tags: [] }] });

@@ -22,6 +22,7 @@ const folder = mkdtempSync(join(tmpdir(), 'viaduct-fuzz-'));
 before(async () => {
   server = await startTestServer({
     models: ['smollm2:135m', 'all-minilm'],
+    config: 'providers: { gone: { kind: openai-compatible, base_url: "http://127.0.0.1:9/v1" } }',
     env: { VIADUCT_ADMIN_KEY: adminKey },
   });
   const description = await fetch(`${server.url}/openapi.json`);

@@ -34,6 +34,7 @@ providers:
   openai: { base_url: "${hosted.origin}/v1", api_key: sk-of-openai-0123456789 }
   anthropic: { base_url: "${hosted.origin}", api_key: sk-ant-of-anthropic-0123456789 }
   faulty: { kind: openai-compatible, base_url: "${faulty.url}" }
+  gone: { kind: openai-compatible, base_url: "http://127.0.0.1:9/v1" }
   forbidden: { kind: openai-compatible, base_url: "http://127.0.0.1:${portOf(forbidden)}/v1", api_key: sk-forbidden-0123456789 }
 `;
 const config = () => `
@@ -241,6 +242,11 @@ describe('local and hosted as one', () => {
   });
 });
 
+test('a failing name in any script is a plain failure', async () => {
+  for (const name of ['模型', 'mod\u0000el', 'naïve\nmodel', '🚀'])
+    await refusal(ask(`gone/${name}`), 502, 'provider_unavailable');
+});
+
 describe('native pass-through', () => {
   test('OpenAI’s and Anthropic’s SDKs on their own paths: our key in, the provider’s out, all in the ledger', async () => {
     const key = await viaductJson<{ secret: string }>(['keys', 'create', 'native'], { home, url: server.url });
@@ -290,6 +296,8 @@ describe('native pass-through', () => {
         /sk-(ant-)?of-(openai|anthropic)-0123456789$/,
       );
     }
+    // Uploads that streamed through are looked at once more, every five seconds.
+    await sleep(5500);
     await assert.rejects(client('wrong', '/providers/openai').models.list(), OpenAI.AuthenticationError);
     await assert.rejects(client(key.secret, '/providers/nobody').models.list(), OpenAI.NotFoundError);
   });
@@ -346,7 +354,7 @@ describe('configuration', () => {
     );
     const accepted = await check(join(home, 'viaduct.yaml'));
     assert.deepEqual([accepted.code, accepted.stderr], [0, '']);
-    assert.match(accepted.stdout, /4 providers, 8 models/);
+    assert.match(accepted.stdout, /5 providers, 8 models/);
     assert.equal((await check(join(home, 'nowhere.yaml'))).code, 1);
   });
 

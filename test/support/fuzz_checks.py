@@ -38,8 +38,10 @@ def before_call(ctx, case, kwargs):
             if isinstance(body.get(name), str) and body[name]:
                 body[name] = "fuzz-" + body[name]
         return
-    if isinstance(body.get("model"), str) and RANDOM.random() < 0.8:
-        body["model"] = EMBEDDER if "embed" in case.path else MODEL
+    if isinstance(body.get("model"), str) and RANDOM.random() < 0.85:
+        # A few go to a provider that cannot be reached, under whatever name was made up.
+        installed = EMBEDDER if "embed" in case.path else MODEL
+        body["model"] = f"gone/{body['model']}" if RANDOM.random() < 0.05 else installed
     # One right field more makes the others count: half of what is made up has none.
     if "input" not in body and case.path.startswith("/v1/responses") and RANDOM.random() < 0.5:
         body["input"] = "Hi"
