@@ -1,15 +1,25 @@
 /**
  * Imported first by main.ts.
  *
+ * Says so when Node is too old, before anything newer is asked of it.
+ *
  * Compiled code is kept in the system's cache folder, so that only the first start compiles.
  *
  * A server lives for months beside the models' memory, and V8 and glibc keep several times of what it needs unless told
  * otherwise; both can be told only when a process starts. So `serve` begins by replacing itself with the same program under
  * these settings: no second process, 50 ms once.
  */
-import { enableCompileCache } from 'node:module';
+import module from 'node:module';
 
-enableCompileCache();
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < 22 || (major === 22 && minor < 13)) {
+  process.stderr.write(
+    `Error: viaduct needs Node 22.13 or newer, this is ${process.versions.node}. In a clone of it, npm run viaduct -- COMMAND uses its own Node.\n`,
+  );
+  process.exit(1);
+}
+
+module.enableCompileCache();
 
 const settings = ['--max-semi-space-size=4', '--heap-growing-percent=20', '--disable-warning=ExperimentalWarning'];
 const environment = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
