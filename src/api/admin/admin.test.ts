@@ -143,6 +143,8 @@ test('what is wrong with a body is said by field', async (t) => {
   assert.equal(await param({ name: 'a', limits: { rpm: -1 } }), 'limits.rpm');
   assert.equal(await param({ name: 'a', modles: [] }), 'modles');
   assert.equal(await param({ name: 'a', expires_at: 'soon' }), 'expires_at');
+  assert.equal(await param({ name: 'a', expires_at: '46462550370305w' }), 'expires_at');
+  assert.match(await param({ name: 'a', budget: { amount: 1e30 } }), /^budget/);
   assert.equal(await param({ name: 'a', ip_ranges: ['10.0.0.0/99'] }), 'policy.ip_ranges');
   assert.equal(code(await admin('POST', '/admin/keys', { name: 'a', team: 'nobody' })), 'not_found');
   assert.equal(code(await admin('GET', '/admin/usage?by=colour')), 'invalid_request');

@@ -4,19 +4,18 @@ import { ViaductError } from '../../core/errors.ts';
 import type { Budget } from '../../store/budgets.ts';
 import { type AdminEndpoint, type AdminExchange, mayManage, maySee } from './actor.ts';
 import { record } from './audit-trail.ts';
-import { budgetView, oneLine, parsed, periodOf, periodShape } from './shapes.ts';
+import { amountShape, budgetView, oneLine, parsed, periodOf, periodShape } from './shapes.ts';
 
-const amount = z.number().nonnegative().max(9_000_000);
 const createShape = z.strictObject({
   scope: z.enum(['key', 'team', 'total']),
   scope_id: oneLine.nullish(),
   period: periodShape.default('month'),
-  amount,
+  amount: amountShape,
   soft: z.boolean().optional(),
   webhook: z.url().nullish(),
 });
 const updateShape = z.strictObject({
-  amount: amount.optional(),
+  amount: amountShape.optional(),
   soft: z.boolean().optional(),
   webhook: z.url().nullish(),
 });

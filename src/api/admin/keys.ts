@@ -5,6 +5,7 @@ import type { Key } from '../../store/keys.ts';
 import { type Actor, type AdminEndpoint, type AdminExchange, mayManage, maySee, visibleTeams } from './actor.ts';
 import { record } from './audit-trail.ts';
 import {
+  amountShape,
   keyView,
   moment,
   oneLine,
@@ -20,7 +21,7 @@ import {
 const texts = z.record(oneLine, z.string().max(512));
 const tags = z.array(oneLine).max(32);
 const budget = z.strictObject({
-  amount: z.number().nonnegative(),
+  amount: amountShape,
   period: periodShape.default('month'),
   soft: z.boolean().optional(),
   webhook: z.url().optional(),
@@ -34,15 +35,7 @@ const createShape = z.strictObject({
   tags: tags.optional(),
   metadata: texts.optional(),
   expires_at: moment.nullish(),
-  budget: z
-    .union([
-      budget,
-      z
-        .number()
-        .nonnegative()
-        .transform((amount) => ({ amount, period: 'month' as const })),
-    ])
-    .optional(),
+  budget: z.union([budget, amountShape.transform((amount) => ({ amount, period: 'month' as const }))]).optional(),
 });
 
 const updateShape = z.strictObject({

@@ -39,6 +39,9 @@ export const policyFields = {
 /** A moment: ISO 8601, or how long from now (`30d`, `12h`). */
 export const moment = z.string().min(1).max(40);
 
+/** USD. As nano-dollars it must stay a whole number that is exact. */
+export const amountShape = z.number().nonnegative().max(9_000_000);
+
 export const roleShape = z.enum(['admin', 'manager', 'viewer', 'member']);
 export const periodShape = z.enum(['day', 'daily', 'week', 'weekly', 'month', 'monthly', 'forever']);
 
@@ -91,11 +94,14 @@ export function policyWith(old: Policy, input: PolicyInput): Policy {
 
 const units: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
+/** What comes after has no ISO form of the usual length, and in the end no date at all. */
+const yearTenThousand = Date.UTC(10_000, 0);
+
 /** Text of a `moment` → milliseconds since 1970. Throws invalid_request. */
 export function timeOf(text: string, param: string, now: number): number {
   const [, count, unit] = /^(\d+)([mhdw])$/.exec(text) ?? [];
   const time = unit === undefined ? Date.parse(text) : now + Number(count) * (units[unit] ?? 0);
-  if (Number.isNaN(time))
+  if (!(time >= 0 && time < yearTenThousand))
     throw new ViaductError('invalid_request', `${param} must be a time (2026-12-31T00:00:00Z) or a duration (30d).`, {
       param,
     });
