@@ -73,7 +73,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   // Requests look names up in memory: it must be filled before the first one.
   await models.list();
   const scheduler = createScheduler(schedulerOptions(settings, log));
-  const local = createLocalProvider({ models, scheduler });
+  const local = createLocalProvider({ models, scheduler, imageHosts: config.engine.image_hosts });
   const makeProviders = createProviderSet();
   const setup = ({ providers, models: routes }: Config) => ({
     providers: new Map<string, Provider>([[local.name, local], ...makeProviders(providers)]),

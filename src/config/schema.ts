@@ -64,6 +64,10 @@ const engine = z.strictObject({
   context: auto(count()).describe('Tokens of context; the model’s own length as far as memory allows'),
   max_loaded: auto(count()).describe('Models loaded at the same time'),
   max_queue: z.number().int().nonnegative().default(512).describe('Requests that may wait for one model'),
+  image_hosts: z
+    .array(z.string())
+    .default([])
+    .describe('Hosts in your own network from which requests may name images: img.example.internal, 10.0.0.5:8080'),
 });
 
 const machine = z.strictObject({
