@@ -1,8 +1,6 @@
 /** `allOf` and sibling keywords as one schema: what must hold together, written as one. */
 import type { Json, JsonObject } from '../../../core/json.ts';
-
-export const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+import { asArray, isObject } from './keywords.ts';
 
 /** `'allOf'` when two schemas cannot be put together, `'unsatisfiable'` when nothing can fit both. */
 export class MergeError extends Error {
@@ -89,8 +87,4 @@ function closeProperties(out: JsonObject, a: JsonObject, b: JsonObject): JsonObj
     }
   }
   return { ...out, properties };
-}
-
-function asArray(value: Json): Json[] {
-  return Array.isArray(value) ? value : [value];
 }
