@@ -207,7 +207,7 @@ function finish(
   const { reasoning } = answer.counts;
   return {
     type: 'finish',
-    reason: calls > 0 && end.reason !== 'length' ? 'tool-calls' : end.reason,
+    reason: calls > 0 && (end.reason !== 'length' || answer.closed) ? 'tool-calls' : end.reason,
     ...(asked && { stopSequence: end.stopSequence as string }),
     usage: {
       input: end.promptTokens,

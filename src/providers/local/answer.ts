@@ -1,5 +1,6 @@
 /** What the engine says, turned into events: thoughts split off, calls found and checked, tokens counted. */
 import { randomUUID } from 'node:crypto';
+import { jsonrepair } from 'jsonrepair';
 import type { ChatEvent, TokenLogprob } from '../../core/chat.ts';
 import { createCallReader } from './call-reader.ts';
 import type { EngineDelta, EngineEnd } from './engine-stream.ts';
@@ -41,6 +42,8 @@ export type Answer = {
   readonly calls: number;
   /** The model asked for nothing but what it had been answered. */
   readonly repeated: boolean;
+  /** The last forced call was cut off, and closed it is what its schema asks for. */
+  readonly closed: boolean;
   readonly rejected: Extract<CheckedCall, { state: 'rejected' }> | undefined;
   readonly counts: { prompt: number; cached: number; output: number; reasoning: number };
   readonly end: EngineEnd | undefined;
@@ -61,6 +64,7 @@ export function createAnswer(options: AnswerOptions): Answer {
   let calls = 0;
   let complete = false;
   let repeated = false;
+  let closed = false;
   let rejected: Answer['rejected'];
   let end: EngineEnd | undefined;
   let logprobs: TokenLogprob[] = [];
@@ -135,6 +139,20 @@ export function createAnswer(options: AnswerOptions): Answer {
       return [];
     });
 
+  /** A forced call that the token limit has cut off is closed: it may be what its schema asks for all the same. */
+  const close = ({ name, json }: { name: string; json: string }): ChatEvent[] => {
+    if (!exact) {
+      const events = judge({ name, input: json });
+      closed = events.length > 0;
+      return events;
+    }
+    const closing = closingOf(json);
+    if (closing === undefined || checker?.check(name, json + closing).state !== 'valid') return [];
+    closed = true;
+    options.judged('repaired');
+    return [{ type: 'tool-input', index: calls - 1, json: closing }];
+  };
+
   const say = (words: string): ChatEvent[] => {
     if (reader) return forced(words);
     if (finder) return found(finder.push(words));
@@ -181,7 +199,7 @@ export function createAnswer(options: AnswerOptions): Answer {
       if (finder) events.push(...found(finder.end()));
       for (const { name, json } of native.values()) events.push(...judge({ name, input: json }));
       if (logprobs.length > 0) events.push(...text(''));
-      if (current && !exact) rejected ??= { state: 'rejected', name: current.name, reason: 'it is not whole' };
+      if (current) events.push(...close(current));
       return events;
     },
     get complete() {
@@ -198,6 +216,9 @@ export function createAnswer(options: AnswerOptions): Answer {
     get repeated() {
       return repeated && calls === 0;
     },
+    get closed() {
+      return closed;
+    },
     get rejected() {
       return rejected;
     },
@@ -206,4 +227,14 @@ export function createAnswer(options: AnswerOptions): Answer {
     },
     counts,
   };
+}
+
+/** What ends JSON that was cut off; undefined when something would have to be taken back. */
+function closingOf(json: string): string | undefined {
+  try {
+    const whole = jsonrepair(json);
+    return whole.startsWith(json) ? whole.slice(json.length) : undefined;
+  } catch {
+    return undefined;
+  }
 }
