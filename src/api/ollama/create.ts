@@ -16,7 +16,7 @@ const schema = z.object({
   template: z.string().nullish(),
   system: z.string().nullish(),
   license: z.union([z.string(), z.array(z.string())]).nullish(),
-  parameters: z.record(z.string(), z.json()).nullish(),
+  parameters: z.record(z.string(), z.unknown()).nullish(),
   messages: z.array(z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })).nullish(),
   quantize: z.string().nullish(),
   quantization: z.string().nullish(),
