@@ -3,9 +3,9 @@
  * Installs npm dependencies, builds, installs the engine, pulls a small model, serves, asks one question through the
  * official OpenAI client. Each step is skipped when its work is done already.
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { build } from './build.mjs';
 
 const model = 'smollm2:135m';
 const question = 'In one sentence: what is a viaduct?';
@@ -37,19 +37,6 @@ async function main() {
   if (once) return server.close();
   printNextSteps(server.url);
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => server.close());
-}
-
-function build() {
-  const built = join(root, 'dist/main.js');
-  const sources = globSync(['src/**/*.ts', 'package.json', 'tsconfig*.json'], { cwd: root });
-  const newest = Math.max(...sources.map((file) => statSync(join(root, file)).mtimeMs));
-  if (existsSync(built) && statSync(built).mtimeMs > newest) return;
-  console.log('Building …');
-  const { status, stdout } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json'], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  if (status !== 0) throw new Error(`The build failed: ${stdout.split('\n')[0]}`);
 }
 
 /** Pull over the server's own API, as any client would; says how far it is every tenth. */
