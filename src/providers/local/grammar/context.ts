@@ -31,6 +31,13 @@ export type Context = {
   inexact(path: string, keyword: string, why?: string): void;
 };
 
+/** References and alternatives multiply: real schemas come nowhere near these. */
+const mostVisits = 50_000;
+const deepest = 500;
+
+/** A path that went in circles, cut where it is long enough to find the place. */
+const beginning = (path: string) => (path.length > 120 ? path.slice(0, path.lastIndexOf('.', 120)) : path);
+
 /** `Context.visit` before it is bound to a context. */
 export type Visitor = (schema: Json, place: Place, context: Context) => string;
 
@@ -46,13 +53,24 @@ export function createContext(rules: Rules, root: Json, exact: boolean, visitor:
   const light = rules.add('light', String.raw`[^"\\\x00-\x1f0-9\x7f-\U0010ffff]`);
   const heavy = rules.add('heavy', String.raw`[0-9\u0080-\ud7ff\ue000-\U0010ffff] | "\\" ${escaped}`);
   const piece = rules.add('piece', `${light}{4} | ${light}{0,3} ${heavy}`);
+  let visits = 0;
+  let depth = 0;
   const context: Context = {
     rules,
     blank,
     comma,
     character,
     freeText: (pieces) => rules.add('text', `"\\"" ${repeat(rules, piece, 0, pieces)} ${light}{0,3} "\\""`),
-    visit: (schema, place) => visitor(schema, place, context),
+    visit(schema, place) {
+      if (++visits > mostVisits || depth === deepest)
+        refuse(beginning(place.path), 'The schema unfolds without end: make its references or alternatives simpler.');
+      depth++;
+      try {
+        return visitor(schema, place, context);
+      } finally {
+        depth--;
+      }
+    },
     resolve: (pointer, path) => resolveReference(root, pointer, path),
     inexact(path, keyword, why = 'cannot be guaranteed for a local model') {
       if (exact) refuse(path ? `${path}.${keyword}` : keyword, `The keyword "${keyword}" ${why}`);

@@ -189,3 +189,8 @@ for (const source of [
 for (const source of ['^(?=a)b', '(a)\\1', '\\bword\\b', 'a^b', '[a', '(a', '\\p{L}'])
   test(`pattern ${source} is not expressible`, () =>
     assert.equal(patternGrammar(createRules(), source, 20), undefined));
+
+test('a schema that unfolds without end is refused', () => {
+  const schema = { type: 'null', anyOf: [{ $ref: '#' }, { type: 'null' }] };
+  assert.throws(() => schemaGrammar(createRules()).document(schema, 200, true, 'schema'), SchemaError);
+});
