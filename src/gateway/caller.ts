@@ -146,9 +146,14 @@ export class EnteredCaller implements Caller {
 
   async model(name: string): Promise<ModelEntry> {
     const [target] = (await this.#resolve(name)).targets;
-    const entry = (await this.models()).find(({ id }) => id === name);
-    if (entry || !target) return entry ?? { id: name, provider: '' };
-    return { ...target.provider.describe?.(target.model), id: name, provider: target.provider.name };
+    const entries = await this.models();
+    const listed = entries.find(({ id }) => id === name);
+    if (listed || !target) return listed ?? { id: name, provider: '' };
+    const { provider, model } = target;
+    const known = provider.describe?.(model);
+    // The list has it under its whole name: "smollm2:latest".
+    const whole = entries.find(({ id }) => provider.kind === 'local' && id === known?.id);
+    return { ...known, ...whole, id: name, provider: provider.name };
   }
 
   async native(name: string, request: NativeRequest): Promise<Served & { reply: NativeReply }> {
