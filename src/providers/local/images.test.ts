@@ -40,6 +40,7 @@ test('what is no image is refused, and says which', async () => {
   await fails(load(fixture('red-circle.png').subarray(0, 12).toString('base64')), 'unsupported_image_format');
   const cut = fixture('red-circle.webp').subarray(0, 40);
   await fails(load(cut.toString('base64')), 'invalid_image');
+  await fails(load(fixture('red-circle.jpg').subarray(0, -2).toString('base64')), 'invalid_image');
 });
 
 test('forty megapixels are refused from the header alone', async () => {

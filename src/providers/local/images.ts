@@ -8,6 +8,7 @@ import { readImageHeader } from './image-header.ts';
 /** Pixels; more is no picture that a model sees, but an attack on memory. */
 const maxPixels = 40_000_000;
 const maxBytes = 20 * 2 ** 20;
+const endOfJpeg = Buffer.from([0xff, 0xd9]);
 
 export type ImageOptions = {
   signal: AbortSignal;
@@ -32,6 +33,9 @@ export async function loadImage(source: Source, param: string, options: ImageOpt
       `The image has ${width} × ${height} pixels; at most 40 million are read.`,
       { param },
     );
+  // The engine would fill the missing part of a JPEG with grey, and the model describe that.
+  if (mediaType === 'image/jpeg' && bytes.lastIndexOf(endOfJpeg) === -1)
+    throw new ViaductError('invalid_image', 'The JPEG image is broken off: its end is missing.', { param });
   if (width === 0 || height === 0) throw new ViaductError('invalid_image', 'The image has no pixels.', { param });
   return (mediaType === 'image/webp' ? await webpToPng(bytes, param) : bytes).toString('base64');
 }
