@@ -2,7 +2,7 @@
  * What Viaduct costs on top of the engine: the same engine process is asked directly and through Viaduct, in turns.
  * Run: node bench/engine.ts [--requests 10000] [--rounds 9]
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,9 @@ const { values } = parseArgs({
 });
 const rounds = Number(values.rounds);
 const { model } = values;
-const main = join(import.meta.dirname, '../src/main.ts');
+const root = join(import.meta.dirname, '..');
+/** What users run: the built program. */
+const main = join(root, 'dist/main.js');
 const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
 
 type Target = { url: string; key: string };
@@ -104,6 +106,7 @@ async function startTime(home: string): Promise<number> {
 const residentMb = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
+execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.build.json')]);
 const folder = mkdtempSync(join(tmpdir(), 'viaduct-bench-'));
 const engine = await testEngine();
 await testModel(model);
@@ -122,7 +125,7 @@ writeFileSync(
 );
 chmodSync(wrapper, 0o755);
 
-const server = await startTestServer({ models: [model], env: { VIADUCT_ENGINE: wrapper } });
+const server = await startTestServer({ models: [model], env: { VIADUCT_ENGINE: wrapper }, program: main });
 try {
   const viaduct = { url: server.url, key: 'ollama' };
   await chat(viaduct, 'Hello', 1);

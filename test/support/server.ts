@@ -96,13 +96,15 @@ export type TestServerOptions = {
   env?: Record<string, string>;
   /** An existing home, for restarts: it outlives the server. */
   home?: string;
+  /** The program to run: the sources unless it is given. */
+  program?: string;
 };
 
 /** Start `viaduct serve` on a free loopback port and wait until it listens. */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const home = options.home ?? (await makeHome(options.models));
   if (options.config !== undefined) writeFileSync(join(home, 'viaduct.yaml'), options.config);
-  const child = spawn(process.execPath, [...nodeFlags, main, 'serve'], {
+  const child = spawn(process.execPath, [...nodeFlags, options.program ?? main, 'serve'], {
     cwd: home,
     env: { ...cleanEnvironment(), VIADUCT_HOME: home, VIADUCT_HOST: '127.0.0.1:0', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
