@@ -23,6 +23,8 @@ declare module 'fastify' {
 
 const defaultBodyLimit = 32 * 2 ** 20;
 const deepestBody = 256;
+/** Bytes of a refused body that are still taken in: closed while it sends, a client sees a broken connection and not why. */
+const heardOut = 256 * 2 ** 20;
 
 /** Every door that needs nothing but the services. */
 export const defaultDoors: FrontDoor[] = [openai, anthropic, ollama, providers, operations];
@@ -106,6 +108,7 @@ export function createApp(
         }
       },
       errorHandler(error, request, reply) {
+        if (Number(request.headers['content-length']) <= heardOut) reply.removeHeader('connection');
         return sendError(reply, fromFastify(error), door, request.entry?.requestId ?? '');
       },
     });
