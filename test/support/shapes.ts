@@ -26,17 +26,17 @@ export function drawShape(colour: Colour, shape: Shape): Buffer {
       if (isInside(shape, x + 0.5 - side / 2, y + 0.5 - side / 2))
         rows.set(colours[colour], y * (1 + side * 3) + 1 + x * 3);
   }
+  return pngOf({ width: side, height: side, bits: 8, colour: 2 }, deflateSync(rows));
+}
+
+/** A PNG around rows that are already compressed. `colour`: 0 is grey, 2 is RGB. Source: https://www.w3.org/TR/png-3/ */
+export function pngOf(form: { width: number; height: number; bits: number; colour: number }, rows: Buffer): Buffer {
   const header = Buffer.alloc(13);
-  header.writeUInt32BE(side, 0);
-  header.writeUInt32BE(side, 4);
-  header.set([8, 2, 0, 0, 0], 8); // 8 bits, RGB
+  header.writeUInt32BE(form.width, 0);
+  header.writeUInt32BE(form.height, 4);
+  header.set([form.bits, form.colour, 0, 0, 0], 8);
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([
-    signature,
-    chunk('IHDR', header),
-    chunk('IDAT', deflateSync(rows)),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
+  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))]);
 }
 
 function isInside(shape: Shape, x: number, y: number): boolean {
