@@ -31,7 +31,9 @@ test('kill -9 at any moment, 50 times: no finished request is lost, none counts 
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });
     t.after(() => child.kill('SIGKILL'));
-    const [port] = await once(child, 'message');
+    const ended = once(child, 'exit').then(([code]) => assert.fail(`the server ended with ${code} before it listened`));
+    ended.catch(() => {});
+    const [port] = await Promise.race([once(child, 'message'), ended]);
     const dispatcher = new Agent();
     const client = async (client: number) => {
       for (let n = 0; ; n++) {

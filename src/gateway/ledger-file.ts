@@ -130,10 +130,13 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Rows of one file. Half a line at its end belongs to a request that did not end. */
+/**
+ * Rows of one file; none when it is gone, because whoever removed it has put them into the database. Half a line at its
+ * end belongs to a request that did not end.
+ */
 export function readLedgerFile(path: string): LedgerRow[] {
   const rows: LedgerRow[] = [];
-  for (const line of readFileSync(path, 'utf8').split('\n')) {
+  for (const line of contentOf(path).split('\n')) {
     if (line === '') continue;
     try {
       rows.push(JSON.parse(line) as LedgerRow);
@@ -142,4 +145,13 @@ export function readLedgerFile(path: string): LedgerRow[] {
     }
   }
   return rows;
+}
+
+function contentOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
 }
