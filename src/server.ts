@@ -79,7 +79,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     providers: new Map<string, Provider>([[local.name, local], ...makeProviders(providers)]),
     models: routes,
   });
-  const metrics: Metrics = createMetrics(() => gateway.health());
+  const metrics: Metrics = createMetrics(() => gateway.health(), local.toolCalls);
   const logCall = createRequestLog(log);
   const gateway = createGateway({
     ...boundary,

@@ -16,7 +16,10 @@ const call = {
 };
 
 test('calls come out in Prometheus’ format, in OpenTelemetry’s words', async () => {
-  const metrics = createMetrics(() => [{ target: 'claude/haiku', state: 'open', busy: 2 }]);
+  const metrics = createMetrics(
+    () => [{ target: 'claude/haiku', state: 'open', busy: 2 }],
+    () => new Map([['smollm2:135m', { valid: 3, repaired: 1, rejected: 0 }]]),
+  );
   metrics.record(call);
   metrics.record(call);
   metrics.record({ ...call, provider: undefined, error: { code: 'model_not_found' } });
@@ -32,6 +35,8 @@ test('calls come out in Prometheus’ format, in OpenTelemetry’s words', async
     `viaduct_extra_attempts_total{${labels}} 2`,
     'viaduct_target_state{target="claude/haiku"} 2',
     'viaduct_target_in_flight{target="claude/haiku"} 2',
+    'viaduct_tool_calls_total{model="smollm2:135m",result="valid"} 3',
+    '# TYPE viaduct_tool_calls_total counter',
     '# TYPE gen_ai_client_operation_duration_seconds histogram',
   ])
     assert.ok(text.split('\n').includes(line), line);

@@ -4,7 +4,7 @@
  */
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Usage } from '../core/usage.ts';
-import { counter, gauge, histogram } from './prometheus.ts';
+import { counter, gauge, histogram, keptCounter } from './prometheus.ts';
 
 /** One call that is over. Times in milliseconds. */
 export type CallFigures = {
@@ -23,6 +23,9 @@ export type CallFigures = {
 };
 
 export type TargetFigures = { target: string; state: 'closed' | 'half-open' | 'open'; busy: number };
+
+/** Tool calls of local models since the start: model → result (valid, repaired, rejected) → how many. */
+export type ToolCallFigures = ReadonlyMap<string, Readonly<Record<string, number>>>;
 
 export type Metrics = {
   record(call: CallFigures): void;
@@ -47,8 +50,11 @@ const tokens = [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 41
 const overheads = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1];
 const mostFeeds = 5000;
 
-/** `targets` gives the state of what the gateway may ask; called once per scrape. */
-export function createMetrics(targets: () => TargetFigures[]): Metrics {
+/** `targets` gives the state of what the gateway may ask, `toolCalls` what became of local models' calls; asked at every scrape. */
+export function createMetrics(
+  targets: () => TargetFigures[],
+  toolCalls: () => ToolCallFigures = () => new Map(),
+): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const families = {
@@ -66,6 +72,11 @@ export function createMetrics(targets: () => TargetFigures[]): Metrics {
     overhead: histogram('viaduct_overhead_seconds', 'The gateway’s own time before the answer began', overheads),
     cost: counter('viaduct_cost_usd_total', 'What calls cost'),
     retries: counter('viaduct_extra_attempts_total', 'Attempts beyond the first of a call'),
+    toolCalls: keptCounter('viaduct_tool_calls_total', 'Tool calls of local models, by what their check said', () =>
+      [...toolCalls()].flatMap(([model, results]) =>
+        Object.entries(results).map(([result, count]): [Record<string, string>, number] => [{ model, result }, count]),
+      ),
+    ),
     state: gauge('viaduct_target_state', 'Breaker of a target: 0 closed, 1 half open, 2 open', () =>
       targets().map(({ target, state }) => [{ target }, states[state]]),
     ),

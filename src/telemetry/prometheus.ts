@@ -60,16 +60,25 @@ export function histogram(name: string, help: string, bounds: readonly number[])
   };
 }
 
+type Reader = () => [labels: Labels, value: number][];
+
 /** Values that are asked for when the text is made. */
-export function gauge(name: string, help: string, read: () => [labels: Labels, value: number][]): Pick<Family, 'text'> {
-  return {
-    text: () =>
-      head(name, help, 'gauge') +
-      read()
-        .map(([labels, value]) => `${name}${braces(format(labels))} ${value}\n`)
-        .join(''),
-  };
+export function gauge(name: string, help: string, read: Reader): Pick<Family, 'text'> {
+  return asked('gauge', name, help, read);
 }
+
+/** Sums that somebody else keeps, asked for when the text is made. */
+export function keptCounter(name: string, help: string, read: Reader): Pick<Family, 'text'> {
+  return asked('counter', name, help, read);
+}
+
+const asked = (type: string, name: string, help: string, read: Reader) => ({
+  text: () =>
+    head(name, help, type) +
+    read()
+      .map(([labels, value]) => `${name}${braces(format(labels))} ${value}\n`)
+      .join(''),
+});
 
 const head = (name: string, help: string, type: string) => `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
 

@@ -73,6 +73,10 @@ describe('forced tool calls', () => {
         return validators.get(call.function.name)?.(JSON.parse(call.function.arguments)) ? undefined : said;
       });
       assert.deepEqual(failed, []);
+      const metrics = await (await fetch(`${server.url}/metrics`)).text();
+      const counted = (result: string) =>
+        Number(new RegExp(`viaduct_tool_calls_total{model="${model}",result="${result}"} (\\d+)`).exec(metrics)?.[1]);
+      assert.equal(counted('valid') + counted('repaired'), rounds);
     });
 });
 
