@@ -52,7 +52,10 @@ const { key, secret } = await boundary.administration.keys.create({
   policy: { limits: { rpm: 1e9, tpm: 1e12, concurrent: 10_000 } },
 });
 await boundary.administration.budgets.create({ scope: 'key', scopeId: key.id, period: 'month', amount: 1e6 });
-const metrics: Metrics = createMetrics(() => gateway.health());
+const metrics: Metrics = createMetrics(
+  () => gateway.health(),
+  () => new Map(),
+);
 const logCall = createRequestLog(log);
 const gateway = createGateway({
   ...boundary,
