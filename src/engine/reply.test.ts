@@ -1,35 +1,29 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readEvents, readJson } from './reply.ts';
+import { createEventReader, readJson } from './reply.ts';
 
 async function* chunks(...texts: string[]) {
   for (const text of texts) yield Buffer.from(text);
 }
 
-const read = async (...texts: string[]) => {
-  const batches: unknown[] = [];
-  for await (const batch of readEvents({ status: 200, body: chunks(...texts) })) batches.push(batch);
-  return batches;
+const read = (...texts: string[]) => {
+  const reader = createEventReader();
+  return texts.map((text) => reader(Buffer.from(text)));
 };
 
-test('events come in batches, one per read, wherever the reads were cut', async () => {
-  assert.deepEqual(await read('data: {"a":1}\n\ndata: {"a":2}\n\n', 'data: {"a":3}\n\n'), [
-    [{ a: 1 }, { a: 2 }],
-    [{ a: 3 }],
-  ]);
-  assert.deepEqual(await read('da', 'ta: {"a"', ':"é', '"}\n', '\n'), [[{ a: 'é' }]]);
-  assert.deepEqual(await read(': ping\n\ndata: {"a":1}\n\ndata: [DONE]\n\n'), [[{ a: 1 }]]);
+test('events come in batches, one per read, wherever the reads were cut', () => {
+  assert.deepEqual(read('data: {"a":1}\n\ndata: {"a":2}\n\n', 'data: {"a":3}\n\n'), [[{ a: 1 }, { a: 2 }], [{ a: 3 }]]);
+  assert.deepEqual(read('da', 'ta: {"a"', ':"é', '"}\n', '\n'), [[], [], [], [{ a: 'é' }], []]);
+  assert.deepEqual(read(': ping\n\ndata: {"a":1}\n\ndata: [DONE]\n\n'), [[{ a: 1 }]]);
 });
 
-test('a letter cut in two bytes comes whole', async () => {
+test('a letter cut in two bytes comes whole', () => {
   const bytes = Buffer.from('data: {"a":"é"}\n\n');
-  async function* cut() {
-    yield bytes.subarray(0, 13);
-    yield bytes.subarray(13);
-  }
-  const batches = [];
-  for await (const batch of readEvents({ status: 200, body: cut() })) batches.push(batch);
-  assert.deepEqual(batches, [[{ a: 'é' }]]);
+  const reader = createEventReader();
+  assert.deepEqual(
+    [bytes.subarray(0, 13), bytes.subarray(13)].map((part) => reader(part)),
+    [[], [{ a: 'é' }]],
+  );
 });
 
 test('what is not a JSON object is said to be the engine’s fault', async () => {

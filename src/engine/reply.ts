@@ -7,47 +7,37 @@ import type { RunnerReply } from './runner.ts';
 export async function readJson(reply: RunnerReply): Promise<JsonObject> {
   const chunks: Buffer[] = [];
   for await (const chunk of reply.body) chunks.push(chunk);
-  return parse(Buffer.concat(chunks));
+  return parse(Buffer.concat(chunks).toString());
 }
 
 /**
- * The `data:` objects of a streamed reply, one batch per read of the socket; ends at `[DONE]` or with the body.
- * The engine writes an event as one line, LF only.
+ * Reads a streamed reply: feed what one read of the socket gave, get the `data:` objects that it completed.
+ * The engine writes an event as one line, LF only, and closes with `[DONE]`, which is left out.
  * Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
  */
-export async function* readEvents(reply: RunnerReply): AsyncGenerator<readonly JsonObject[], void> {
+export function createEventReader(): (chunk: Buffer) => readonly JsonObject[] {
   let rest: Buffer | undefined;
-  for await (const chunk of reply.body) {
-    const bytes: Buffer = rest ? Buffer.concat([rest, chunk]) : chunk;
-    const batch: JsonObject[] = [];
-    let from = 0;
-    let done = false;
-    for (let end = bytes.indexOf(lineFeed); end >= 0; end = bytes.indexOf(lineFeed, from)) {
-      const data = dataOf(bytes.subarray(from, end));
-      from = end + 1;
-      // `[DONE]`: all other events are objects.
-      if (data?.[0] === bracket) done = true;
-      else if (data) batch.push(parse(data));
-    }
-    if (batch.length > 0) yield batch;
-    // What follows is the end of the body, read so that the connection can be used again.
-    if (!done) rest = from < bytes.length ? bytes.subarray(from) : undefined;
-  }
+  return (chunk) => {
+    const bytes = rest ? Buffer.concat([rest, chunk]) : chunk;
+    // A line is decoded when it is whole: a chunk may end inside a character.
+    const whole = bytes.lastIndexOf(lineFeed) + 1;
+    rest = whole < bytes.length ? bytes.subarray(whole) : undefined;
+    const text = bytes.toString('utf8', 0, whole);
+    const events: JsonObject[] = [];
+    for (let from = 0, end = text.indexOf('\n'); end !== -1; from = end + 1, end = text.indexOf('\n', from))
+      if (text.startsWith(prefix, from) && !text.startsWith(last, from))
+        events.push(parse(text.slice(from + prefix.length, end)));
+    return events;
+  };
 }
 
 const lineFeed = 0x0a;
-const bracket = 0x5b;
-const prefix = Buffer.from('data: ');
+const prefix = 'data: ';
+const last = 'data: [DONE]';
 
-function dataOf(line: Buffer): Buffer | undefined {
-  return line[0] === prefix[0] && prefix.equals(line.subarray(0, prefix.length))
-    ? line.subarray(prefix.length)
-    : undefined;
-}
-
-function parse(bytes: Buffer): JsonObject {
+function parse(text: string): JsonObject {
   try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'));
+    const value: unknown = JSON.parse(text);
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as JsonObject;
   } catch (cause) {
     throw new ViaductError('provider_invalid_response', 'The engine answered with something other than JSON.', {

@@ -1,12 +1,13 @@
 /** One engine process with one model loaded, and how to talk to it. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pool } from 'undici';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
+import { Canceller, cancelOf } from '../lib/cancel.ts';
+import { type ByteStream, createHttpClient, type HttpClient } from '../lib/http-client.ts';
 import { spawnGuarded } from './guard.ts';
 
-/** What the engine answered. `body` must be read to its end or the signal aborted: it holds a connection. */
+/** What the engine answered. `body` must be read to its end, left early, or the signal aborted: it holds a connection. */
 export type RunnerReply = { status: number; body: AsyncIterable<Buffer> };
 
 /** A loaded model. All calls carry the runner's key; all failures are ViaductErrors. */
@@ -111,20 +112,20 @@ export async function startRunner(options: StartOptions): Promise<RunnerProcess>
 
   const abandon = () => void kill();
   options.signal?.addEventListener('abort', abandon, { once: true });
-  let pool: Pool | undefined;
+  let client: HttpClient | undefined;
   try {
     const origin = await Promise.race([url, ended]);
     if (origin) {
-      pool = new Pool(origin, { headersTimeout: 0, bodyTimeout: 0 });
-      await untilHealthy(pool, key, () => alive);
+      client = createHttpClient(origin);
+      await untilHealthy(client, key, () => alive);
     }
-    if (!alive || !pool || !origin) {
+    if (!alive || !client || !origin) {
       options.signal?.throwIfAborted();
       // The last lines of a process that has ended may still be on their way.
       await Promise.race([new Promise((resolve) => child.on('close', resolve)), sleep(500)]);
       throw loadFailure(options, lines, child.exitCode);
     }
-    const runner = connect(pool, key, origin, ended, () => alive);
+    const runner = connect(client, key, origin, ended, () => alive);
     return {
       ...runner,
       get gpuShare() {
@@ -135,7 +136,7 @@ export async function startRunner(options: StartOptions): Promise<RunnerProcess>
     };
   } catch (error) {
     void kill();
-    void pool?.destroy();
+    void client?.close();
     throw error;
   } finally {
     options.signal?.removeEventListener('abort', abandon);
@@ -153,12 +154,13 @@ function readLines(stream: NodeJS.ReadableStream, onLine: (line: string) => void
 }
 
 /** An engine that listens before it has loaded answers 503 until then. */
-async function untilHealthy(pool: Pool, key: string, isAlive: () => boolean) {
+async function untilHealthy(client: HttpClient, key: string, isAlive: () => boolean) {
+  const request = { path: '/health', method: 'GET', headers: bearer(key), cancel: new Canceller() };
   while (isAlive()) {
     try {
-      const { statusCode, body } = await pool.request({ path: '/health', method: 'GET', headers: bearer(key) });
-      await body.dump();
-      if (statusCode === 200) return;
+      const { status, body } = await client.send(request);
+      await body.whole(healthLimit);
+      if (status === 200) return;
     } catch {
       // It ends, or does not accept yet: the loop's condition tells which.
     }
@@ -166,52 +168,63 @@ async function untilHealthy(pool: Pool, key: string, isAlive: () => boolean) {
   }
 }
 
+const healthLimit = 64 * 1024;
+
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
 
-function connect(pool: Pool, key: string, url: string, ended: Promise<void>, isAlive: () => boolean): Runner {
-  const crashed = (cause?: unknown) =>
-    new ViaductError('runner_crashed', 'The engine that ran this model ended. Ask again: it will be started anew.', {
-      cause,
-    });
-  void ended.then(() => pool.destroy(crashed()));
+function connect(client: HttpClient, key: string, url: string, ended: Promise<void>, isAlive: () => boolean): Runner {
+  const headers = { ...bearer(key), 'content-type': 'application/json' };
+  void ended.then(() => client.close());
 
   /** What a broken connection means: the caller's own wish, or a crash. */
   const explain = (error: unknown, signal?: AbortSignal) => {
     if (signal?.aborted) return signal.reason;
-    return error instanceof ViaductError ? error : crashed(error);
+    if (error instanceof ViaductError) return error;
+    return new ViaductError(
+      'runner_crashed',
+      'The engine that ran this model ended. Ask again: it will be started anew.',
+      { cause: error },
+    );
   };
 
-  async function* readable(body: AsyncIterable<Buffer>, signal?: AbortSignal): AsyncGenerator<Buffer, void> {
-    try {
-      yield* body;
-    } catch (error) {
-      // Let the end be known before the caller is told, so that its next request meets a new runner.
-      if (!signal?.aborted) await Promise.race([ended, sleep(500)]);
-      throw explain(error, signal);
-    }
-  }
+  /** Not a generator: that would cost more promises for every token. */
+  const readable = (body: ByteStream, signal?: AbortSignal): AsyncIterable<Buffer> => {
+    const source = body[Symbol.asyncIterator]();
+    const iterator: AsyncIterator<Buffer> = {
+      next: () =>
+        source.next().catch(async (error: unknown) => {
+          // Let the end be known before the caller is told, so that its next request meets a new runner.
+          if (!signal?.aborted) await Promise.race([ended, sleep(500)]);
+          throw explain(error, signal);
+        }),
+      async return() {
+        body.cancel();
+        return { done: true, value: undefined };
+      },
+    };
+    return { [Symbol.asyncIterator]: () => iterator };
+  };
 
   return {
     url,
     async request(path, body, signal) {
-      const send = () =>
-        pool.request({
-          path,
-          method: body ? 'POST' : 'GET',
-          headers: { ...bearer(key), 'content-type': 'application/json' },
-          body: body ? JSON.stringify(body) : null,
-          signal: signal ?? null,
-        });
-      const sent = await send().catch(async (error: unknown) => {
+      const request = {
+        path,
+        method: body ? 'POST' : 'GET',
+        headers,
+        cancel: signal ? cancelOf(signal) : new Canceller(),
+        ...(body && { body: JSON.stringify(body) }),
+      };
+      const sent = await client.send(request).catch(async (error: unknown) => {
         if (signal?.aborted || !isAlive()) throw explain(error, signal);
         // The engine may close an idle connection just as we use it; a dead process shows itself at once.
         await Promise.race([ended, sleep(100)]);
         if (!isAlive()) throw explain(error, signal);
-        return send().catch((again: unknown) => {
+        return client.send(request).catch((again: unknown) => {
           throw explain(again, signal);
         });
       });
-      return { status: sent.statusCode, body: readable(sent.body, signal) };
+      return { status: sent.status, body: readable(sent.body, signal) };
     },
   };
 }

@@ -10,7 +10,6 @@ import { testEngine, testModel } from '../../test/support/engine.ts';
 import type { CallReport } from '../core/provider.ts';
 import type { ResolvedModel } from '../models/store.ts';
 import type { Engine } from './engine.ts';
-import { readEvents } from './reply.ts';
 import type { Runner } from './runner.ts';
 import { createScheduler, type Scheduler, type SchedulerOptions } from './scheduler.ts';
 
@@ -126,9 +125,9 @@ test('a client that leaves frees its slot, during the prompt and during the answ
   ] as const) {
     const leaving = new AbortController();
     const reply = await lease.runner.request('/v1/chat/completions', chat(content), leaving.signal);
-    const events = readEvents(reply)[Symbol.asyncIterator]();
+    const events = reply.body[Symbol.asyncIterator]();
     const first = await events.next();
-    assert.equal(JSON.stringify(first.value).includes('prompt_progress'), true, 'progress comes first');
+    assert.equal(String(first.value).includes('prompt_progress'), true, 'progress comes first');
     if (waitForText) for (let n = 0; n < 5; n++) await events.next();
     leaving.abort(new Error('the client left'));
     await assert.rejects(async () => {
@@ -144,7 +143,7 @@ test('kill -9 of a runner ends its requests at once; the next request gets a new
   const scheduler = schedulerOf();
   const lease = await scheduler.acquire(smollm, { signal: never });
   const reply = await lease.runner.request('/v1/chat/completions', chat('Count to a thousand.'), never);
-  const events = readEvents(reply)[Symbol.asyncIterator]();
+  const events = reply.body[Symbol.asyncIterator]();
   for (let n = 0; n < 4; n++) await events.next();
   const pids = runnersOf(smollm.modelPath);
   assert.ok(pids.length > 0);
@@ -261,7 +260,7 @@ test('close() lets requests end, refuses new ones and leaves no process', async 
   const closing = scheduler.close(10_000);
   await assert.rejects(scheduler.acquire(model, { signal: never }), { code: 'shutting_down' });
   const reply = await lease.runner.request('/v1/chat/completions', chat('Say hello.', 5), never);
-  for await (const _ of readEvents(reply));
+  for await (const _ of reply.body);
   lease.release();
   await closing;
   await until('no process', () => runnersOf(model.modelPath).length === 0, 5000);

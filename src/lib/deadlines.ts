@@ -3,7 +3,7 @@
 export type Deadline = {
   /** Milliseconds since 1970; may be moved at any time. */
   at: number;
-  /** Called once, up to a tick late, unless the deadline was removed before. */
+  /** Called once, soon after, unless the deadline was removed before. */
   expire(): void;
   /** Place among those that wait; -1 when it does not. */
   place: number;
@@ -11,10 +11,16 @@ export type Deadline = {
 
 export type Deadlines = { add(deadline: Deadline): void; remove(deadline: Deadline): void };
 
-export function createDeadlines(tickMs = 20): Deadlines {
+/**
+ * The timer waits for the earliest deadline, yet looks every `longestMs`: a deadline that was moved forward, or was later when the
+ * timer was set, is at most that late.
+ */
+export function createDeadlines(longestMs = 250): Deadlines {
   // Not a Set: when it grows, V8 keeps the table it had, with all that was in it, for as long as the new one lives.
   const waiting: Deadline[] = [];
   let timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, milliseconds since 1970. */
+  let looksAt = Infinity;
 
   const remove = (deadline: Deadline) => {
     const { place } = deadline;
@@ -25,22 +31,33 @@ export function createDeadlines(tickMs = 20): Deadlines {
     waiting[place] = last;
     last.place = place;
   };
+  const lookAt = (at: number, now: number) => {
+    clearTimeout(timer);
+    looksAt = Math.min(at, now + longestMs);
+    timer = setTimeout(look, looksAt - now);
+  };
   const look = () => {
     const now = Date.now();
+    looksAt = Infinity;
+    let earliest = Infinity;
     for (let place = waiting.length - 1; place >= 0; place--) {
       const deadline = waiting[place];
-      if (!deadline || deadline.at > now) continue;
+      if (!deadline) continue;
+      if (deadline.at > now) {
+        earliest = Math.min(earliest, deadline.at);
+        continue;
+      }
       remove(deadline);
       deadline.expire();
     }
-    if (waiting.length > 0) return;
-    clearInterval(timer);
-    timer = undefined;
+    if (waiting.length > 0) lookAt(earliest, now);
   };
   return {
     add(deadline) {
       deadline.place = waiting.push(deadline) - 1;
-      timer ??= setInterval(look, tickMs);
+      if (deadline.at >= looksAt) return;
+      const now = Date.now();
+      if (looksAt === Infinity || deadline.at < now + longestMs) lookAt(deadline.at, now);
     },
     remove,
   };

@@ -75,7 +75,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     }
   }
 
-  async function* chat(request: ChatRequest, { signal: caller, report }: CallContext): ChatStream {
+  async function* chat(request: ChatRequest, { signal, report }: CallContext): ChatStream {
     const began = performance.now();
     const model = await models.resolve(request.model);
     const start = {
@@ -95,8 +95,6 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     const constraint = constrain(request, tools, limit ?? Math.min(openBudget, contextOf(request, model) / 2));
     await needVision(request, model);
 
-    const stop = new AbortController();
-    const signal = AbortSignal.any([caller, stop.signal]);
     const prepared = await prepareMessages(request, model, { signal, ...(imageHosts && { allow: imageHosts }) });
     const lease = await scheduler.acquire(model, acquireOptions(request, signal, report));
     try {
@@ -108,7 +106,6 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
       const outcome: Outcome = yield* generate(work);
       yield [finish(outcome, request, { load: report.loadMs ?? 0, total: performance.now() - began })];
     } finally {
-      stop.abort();
       lease.release();
     }
   }
@@ -157,8 +154,9 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     },
 
     describe(name) {
-      const stored = models.peek(name);
-      return stored && { id: stored.name, created: stored.modifiedAt, ownedBy: 'local' };
+      const model = models.peek(name);
+      if (!model) return undefined;
+      return 'gguf' in model ? infoOf(model) : { id: model.name, created: model.modifiedAt, ownedBy: 'local' };
     },
   };
 

@@ -2,7 +2,6 @@
  * Figures for Prometheus, in OpenTelemetry's words for generative AI where it has some.
  * Source: https://github.com/open-telemetry/semantic-conventions-genai (August 2026)
  */
-import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Usage } from '../core/usage.ts';
 import { counter, gauge, histogram, keptCounter } from './prometheus.ts';
 
@@ -55,8 +54,14 @@ export function createMetrics(
   targets: () => TargetFigures[],
   toolCalls: () => ToolCallFigures = () => new Map(),
 ): Metrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  /** Node's own figures. Watching the event loop wakes it a hundred times a second, so it begins when somebody first asks. */
+  let ofProcess: Promise<{ metrics(): Promise<string> }> | undefined;
+  const watchProcess = async () => {
+    const { collectDefaultMetrics, Registry } = await import('prom-client');
+    const registry = new Registry();
+    collectDefaultMetrics({ register: registry });
+    return registry;
+  };
   const families = {
     duration: histogram(
       'gen_ai_client_operation_duration_seconds',
@@ -126,9 +131,10 @@ export function createMetrics(
     },
     async text() {
       const own = Object.values(families).map((family) => family.text());
-      return own.join('') + (await registry.metrics());
+      ofProcess ??= watchProcess();
+      return own.join('') + (await (await ofProcess).metrics());
     },
-    contentType: registry.contentType,
+    contentType: 'text/plain; version=0.0.4; charset=utf-8',
   };
 }
 

@@ -4,8 +4,7 @@
  */
 import type { TokenLogprob } from '../../core/chat.ts';
 import type { Json } from '../../core/json.ts';
-import { readEvents } from '../../engine/reply.ts';
-import type { RunnerReply } from '../../engine/runner.ts';
+import { createEventReader } from '../../engine/reply.ts';
 import { engineError } from './engine-errors.ts';
 
 /** How a generation ended, and what it cost. Milliseconds and tokens. */
@@ -31,18 +30,19 @@ export type EngineDelta =
 
 type Shape = { [key: string]: Json | undefined };
 
-/** Read either kind of stream in batches, one for each read of the socket. Throws what the engine reports in mid-stream. */
-export async function* engineDeltas(reply: RunnerReply, topLogprobs: number | undefined) {
+/** Reads either kind of stream: the bytes of one read → what they say. Throws what the engine reports in mid-stream. */
+export function createEngineReader(topLogprobs: number | undefined): (chunk: Buffer) => readonly EngineDelta[] {
+  const read = createEventReader();
   let finish: string | undefined;
-  for await (const events of readEvents(reply)) {
+  return (chunk) => {
     const batch: EngineDelta[] = [];
-    for (const event of events) {
+    for (const event of read(chunk)) {
       if (event['error']) throw engineError(event);
       if (event['choices']) finish = chatChunk(event, batch, topLogprobs, finish);
       else completionChunk(event, batch, topLogprobs);
     }
-    if (batch.length > 0) yield batch;
-  }
+    return batch;
+  };
 }
 
 function completionChunk(event: Shape, batch: EngineDelta[], topLogprobs: number | undefined) {

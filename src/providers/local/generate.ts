@@ -9,7 +9,7 @@ import type { ResolvedModel } from '../../models/store.ts';
 import { type Answer, createAnswer } from './answer.ts';
 import { type Constraint, callsConstraint, type ToolPlan } from './constraint.ts';
 import { contextExceeded, succeeded, TemplateError } from './engine-errors.ts';
-import { type EngineEnd, engineDeltas } from './engine-stream.ts';
+import { createEngineReader, type EngineEnd } from './engine-stream.ts';
 import { templateKnows } from './go-prompt.ts';
 import { type PreparedMessages, textOf, toEngineJson } from './messages.ts';
 import {
@@ -94,10 +94,10 @@ async function* pump(
   request: ChatRequest,
   start: ChatEvent | undefined,
 ): ChatStream {
+  const read = createEngineReader(request.logprobs ? (request.topLogprobs ?? 0) : undefined);
   let events: ChatEvent[] = start ? [start] : [];
-  const top = request.logprobs ? (request.topLogprobs ?? 0) : undefined;
-  for await (const deltas of engineDeltas(reply, top)) {
-    for (const delta of deltas) events.push(...answer.push(delta));
+  for await (const chunk of reply.body) {
+    for (const delta of read(chunk)) for (const event of answer.push(delta)) events.push(event);
     // `start` waits for company: one write instead of two.
     if (events.length > 1 || (events.length === 1 && events[0] !== start)) {
       yield events;
@@ -149,7 +149,8 @@ async function ask(work: Generation, facts: TemplateFacts): Promise<Opening> {
   const fast =
     constraint.kind === 'free' &&
     tools.callable.length === 0 &&
-    fields['stop'] === undefined &&
+    // It does not say which stop sequence it met; the Modelfile's are nobody's business.
+    !request.stop?.length &&
     !request.reasoning?.budgetTokens &&
     local?.raw !== true &&
     lease.contextLength % engineStep === 0;
