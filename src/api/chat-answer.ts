@@ -1,5 +1,6 @@
 /** Answering a chat, whatever the dialect: relayed bytes untouched, or events through the dialect's encoder. */
 import type { OutgoingHttpHeaders } from 'node:http';
+import { buffer } from 'node:stream/consumers';
 import type { FastifyReply } from 'fastify';
 import type { ChatEvent, ChatResult } from '../core/chat.ts';
 import { collect } from '../core/collect.ts';
@@ -87,9 +88,7 @@ const oneCallBytes = 64 * 1024;
 
 /** Straight to the socket: what Fastify does for an answer costs as much as the gateway does. */
 async function sendRelay(reply: FastifyReply, relay: RelayReply, served: Served) {
-  const chunks: Buffer[] = [];
-  for await (const chunk of relay.body) chunks.push(chunk);
-  const body = chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+  const body = Array.isArray(relay.body) ? relay.body[0] : await buffer(relay.body);
   reply.hijack();
   const headers = { ...reply.getHeaders(), ...relay.headers, ...servedHeaders(served), 'content-length': body.length };
   reply.raw.writeHead(relay.status, headers as OutgoingHttpHeaders);

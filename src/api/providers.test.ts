@@ -51,7 +51,10 @@ before(async () => {
       keyId: secret ?? 'none',
       ...(secret === 'vd-private' && { privacy: 'local' as const }),
     }),
-    account: (entry) => ledger.push(entry),
+    account(entry) {
+      ledger.push(entry);
+      return undefined;
+    },
   });
   const services = { gateway, now: Date.now } as Services;
   const app = createApp(services);

@@ -48,10 +48,10 @@ export type RelayRequest = {
 export type RelayReply = {
   status: number;
   headers: Record<string, string>;
-  /** One buffer per read of the upstream; a unary reply is exactly one buffer. Throws a ViaductError when the upstream breaks. */
-  body: AsyncIterable<Buffer>;
-  /** Reads along; the gateway feeds it every chunk of `body`. Providers always set it. */
-  scanner?: RelayScanner;
+  /** A stream: one buffer per read of the upstream; throws a ViaductError when the upstream breaks. Else the whole reply, which is there already. */
+  body: AsyncIterable<Buffer> | [whole: Buffer];
+  /** Reads along; the gateway feeds it every byte of `body`. */
+  scanner: RelayScanner;
   /** Takes out again what the provider was asked for beyond the client's wish; applied after the scanner. */
   filter?: RelayFilter;
 };

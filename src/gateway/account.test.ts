@@ -114,7 +114,7 @@ test('more entries than memory keeps are read from the files again', async (t) =
 test('half a line at the end of a file is not an entry', (t) => {
   const folder = folderFor(t);
   const file = openLedgerFile(folder);
-  file.append(rowOf('whole'));
+  file.append([rowOf('whole')]);
   const [path = ''] = file.rotate();
   file.close();
   appendFileSync(path, '{"id":"half","requ');

@@ -8,7 +8,7 @@ import type { Counters } from './counters.ts';
 import type { Directory } from './directory.ts';
 import { leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
 
-const batchMs = 250;
+const batchMs = 500;
 const retryMs = 2000;
 /** Rows in memory while the database is away; beyond that they are read from the files when it is back. */
 const maxWaiting = 20_000;
@@ -21,7 +21,8 @@ export type Ledger = {
    * were accounted since, before any further row is.
    */
   readExactly<T>(read: () => Promise<T>, use: (value: T, since: readonly LedgerRow[]) => void): Promise<void>;
-  append(row: LedgerRow): void;
+  /** Resolves, in the same turn of the event loop, when the row outlives a kill of the process. Never rejects. */
+  append(row: LedgerRow): Promise<void>;
   /** Flushes. What cannot be flushed stays in its file for the next start. */
   close(): Promise<void>;
 };
@@ -34,6 +35,9 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
   const store = ledgerStore(db);
   const file = openLedgerFile(folder);
   let waiting: LedgerRow[] = [];
+  /** Rows of this turn of the event loop, which go into the file in one write when it ends. */
+  let unfiled: LedgerRow[] = [];
+  let filed: Promise<void> | undefined;
   let overflowed = false;
   let written: string[] = [];
   let timer: NodeJS.Timeout | undefined;
@@ -46,7 +50,21 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
     return turn;
   };
 
+  const intoFile = () => {
+    const rows = unfiled;
+    unfiled = [];
+    filed = undefined;
+    if (rows.length === 0) return;
+    try {
+      file.append(rows);
+    } catch (error) {
+      // No room on the disk: the rows are in memory and go to the database as ever.
+      failed(error);
+    }
+  };
+
   const writeBatch = async () => {
+    intoFile();
     if (waiting.length === 0 && !overflowed) return;
     const rows = waiting;
     waiting = [];
@@ -90,15 +108,17 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
 
   return {
     append(row) {
-      try {
-        file.append(row);
-      } catch (error) {
-        // No room on the disk: the row is in memory and goes to the database as ever.
-        failed(error);
-      }
+      unfiled.push(row);
       waiting.push(row);
       shorten();
       schedule(batchMs);
+      filed ??= new Promise((resolve) => {
+        setImmediate(() => {
+          intoFile();
+          resolve();
+        });
+      });
+      return filed;
     },
     flush: () => inTurn(writeBatch),
     readExactly: (read, use) =>
@@ -123,9 +143,10 @@ export function createAccount(deps: { ledger: Ledger; directory: Directory; coun
   return (entry) => {
     const metadata = entry.keyId ? directory.subject(entry.keyId)?.key.metadata : undefined;
     const row = toRow(entry, metadata);
-    ledger.append(row);
+    const filed = ledger.append(row);
     if (!entry.shadow && row.cost_nano)
       counters.spend(directory.budgets(row.key_id, row.team_id), row.cost_nano, row.started_at);
+    return filed;
   };
 }
 

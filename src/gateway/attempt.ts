@@ -28,8 +28,8 @@ export type Attempt = {
   answering(measure: () => Measured): void;
   /** Something came. */
   touch(): void;
-  /** It is over, with what went wrong if anything did. Only the first call counts. */
-  end(error?: ViaductError): void;
+  /** It is over, with what went wrong if anything did. Only the first call counts. Resolves when its ledger entry outlives a kill. */
+  end(error?: ViaductError): Promise<void> | undefined;
 };
 
 export type Measured = {
@@ -59,7 +59,12 @@ export type Course = {
   /** The provider's answer began, or failed to. */
   answered(): void;
   /** After each attempt, however it went; `measured` is absent when it was not the call's answer. */
-  ended(attempt: Attempt, measured: Measured | undefined, error: ViaductError | undefined, totalMs: number): void;
+  ended(
+    attempt: Attempt,
+    measured: Measured | undefined,
+    error: ViaductError | undefined,
+    totalMs: number,
+  ): Promise<void> | undefined;
 };
 
 /** Longest wait between two rounds; a provider that asks for more is not waited for. */
@@ -137,7 +142,7 @@ function createAsker<T>(course: Course, open: (attempt: Attempt) => Promise<T>):
       } catch (thrown) {
         const { aborted, reason } = current.cancel;
         failure = ViaductError.from(aborted ? reason : thrown);
-        current.end(failure);
+        await current.end(failure);
         const next = leaving.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
         if (next === 'stop') throw failure;
         return next;
@@ -266,13 +271,13 @@ function start(target: Target, number: number, course: Course): Attempt {
       deadline.at = within(limits.idleMs);
     },
     end(error) {
-      if (over) return;
+      if (over) return undefined;
       over = true;
       deadlines.remove(deadline);
       forget();
       if (error) cancel.abort(error);
       learn(target, error, self.firstTokenMs);
-      course.ended(self, measured?.(), error, Date.now() - startedAt);
+      return course.ended(self, measured?.(), error, Date.now() - startedAt);
     },
   };
   return self;

@@ -113,9 +113,10 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
     }
     if (error && error.code !== 'client_closed_request')
       failures.push(`${target.name} ${error.code} ${Math.round(totalMs)}ms`);
-    deps.account?.(entryOf(subject, current, measured, error, totalMs, spent));
+    const recorded = deps.account?.(entryOf(subject, current, measured, error, totalMs, spent));
     if (served && cost !== undefined) served.cost = cost;
     if (measured) finish(error);
+    return recorded;
   };
 
   return {

@@ -247,7 +247,7 @@ export class EnteredCaller implements Caller {
         const measured = { usage: usageOf(result), estimated: false };
         current.opened();
         current.answering(() => measured);
-        current.end();
+        await current.end();
         return { current, result };
       });
       return Object.assign(call.served(current), { result });

@@ -42,10 +42,8 @@ export async function openChat(
     const { protocol, stream, headers } = call;
     const reply = await provider.relay({ protocol, body, stream, ...(headers && { headers }) }, context);
     if ('events' in reply) return watch(reply.events);
-    const relay = await watchRelay(reply, attempt, isLast, (scanner, bytes) =>
-      measureRelay(scanner, needs, bytes, call.stream),
-    );
-    return { relay };
+    const measure = (scanner: RelayScanner, bytes: number) => measureRelay(scanner, needs, bytes, stream);
+    return { relay: await watchRelay(reply, attempt, isLast, measure) };
   }
   if (!provider.chat)
     throw new ViaductError('unsupported_capability', `"${target.name}" does not chat: ask for a model that does.`, {
@@ -83,5 +81,5 @@ function measured(usage: Measured['usage'] | undefined, needs: Needs, characters
 const streamBytesPerToken = 220;
 const charactersPerToken = 4;
 
-const measureRelay = (scanner: RelayScanner | undefined, needs: Needs, bytes: number, stream: boolean): Measured =>
-  measured(scanner?.usage, needs, stream ? (bytes / streamBytesPerToken) * charactersPerToken : bytes);
+const measureRelay = (scanner: RelayScanner, needs: Needs, bytes: number, stream: boolean): Measured =>
+  measured(scanner.usage, needs, stream ? (bytes / streamBytesPerToken) * charactersPerToken : bytes);

@@ -165,8 +165,8 @@ export type LedgerEntry = {
   shadow: boolean;
 };
 
-/** Puts one entry into the ledger. Synchronous and cheap: the writing is done off the request's way. */
-export type Account = (entry: LedgerEntry) => void;
+/** Puts one entry into the ledger. What it gives resolves when the entry outlives a kill of the process; nobody has to see the end of an answer before. */
+export type Account = (entry: LedgerEntry) => Promise<void> | undefined;
 
 /** USD per million tokens. */
 export type Price = { input: number; output: number };
@@ -205,7 +205,12 @@ export type Gateway = {
   /** Let a caller in. Front doors do this before they read a body. Throws invalid_api_key. */
   enter(credentials: Credentials): Promise<Caller>;
   /** Go on with another configuration; calls that run end with the old one. */
-  configure(setup: { providers: Map<string, Provider>; models: Record<string, ModelSettings> }): void;
+  configure(
+    setup: { providers: Map<string, Provider>; models: Record<string, ModelSettings> } & Pick<
+      GatewayDeps,
+      'admit' | 'prices'
+    >,
+  ): void;
   /** What is known of every target that was configured or used: for /metrics and the console. */
   health(): TargetHealth[];
 };

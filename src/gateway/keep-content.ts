@@ -28,7 +28,7 @@ export function keeping(
 
 type Copy<Item> = { push(item: Item): void; end(): void };
 
-async function* copied<Item>(source: AsyncIterable<Item>, copy: Copy<Item>): AsyncIterable<Item> {
+async function* copied<Item>(source: AsyncIterable<Item> | Item[], copy: Copy<Item>): AsyncIterable<Item> {
   try {
     for await (const item of source) {
       copy.push(item);

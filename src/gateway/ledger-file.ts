@@ -29,7 +29,7 @@ const maxSegmentBytes = 4 * 2 ** 20;
 
 export type LedgerFile = {
   /** Synchronous. Throws when the disk is full. */
-  append(row: LedgerRow): void;
+  append(rows: LedgerRow[]): void;
   /** Begin a new file and give the ones before, which hold everything appended so far. */
   rotate(): string[];
   /** The database has everything of these files. */
@@ -73,17 +73,19 @@ export function openLedgerFile(folder: string): LedgerFile {
   touchTimer.unref();
 
   return {
-    append(row) {
+    append(rows) {
       const segment = current ?? open();
-      const line = Buffer.from(`${JSON.stringify(row)}\n`);
+      let text = '';
+      for (const row of rows) text += `${JSON.stringify(row)}\n`;
+      const lines = Buffer.from(text);
       try {
-        for (let written = 0; written < line.length; ) written += writeSync(segment.descriptor, line, written);
+        for (let written = 0; written < lines.length; ) written += writeSync(segment.descriptor, lines, written);
       } catch (error) {
         // Half a line may be there: nothing may follow it.
         finish();
         throw error;
       }
-      segment.bytes += line.length;
+      segment.bytes += lines.length;
       unsynced = true;
       if (segment.bytes > maxSegmentBytes) finish();
     },

@@ -27,7 +27,7 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
         if (next.done) {
           usage = usageIn(Buffer.concat(tail));
           tail = [];
-          attempt.end(refused);
+          await attempt.end(refused);
           return next;
         }
         attempt.touch();
@@ -41,7 +41,7 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
           aborted || thrown instanceof ViaductError
             ? ViaductError.from(aborted ? reason : thrown)
             : new ViaductError('provider_unavailable', 'The connection to the provider broke.', { cause: thrown });
-        attempt.end(error);
+        await attempt.end(error);
         throw error;
       }
     },

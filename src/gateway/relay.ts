@@ -1,4 +1,4 @@
-/** A relayed answer, watched: held back until its first content, then passed on byte by byte while a scanner reads along. */
+/** A relayed answer, watched: a whole one read before it goes on, a stream held back until its first content and then read along. */
 import { ViaductError } from '../core/errors.ts';
 import type { RelayReply, RelayScanner } from '../core/provider.ts';
 import type { Attempt, Measured } from './attempt.ts';
@@ -6,19 +6,46 @@ import type { Attempt, Measured } from './attempt.ts';
 /** Bytes without content that may be held back: an upstream that sends more has nothing to say. */
 const heldLimit = 8 * 2 ** 20;
 
+/** `measure` makes the bill of what has been relayed so far. */
+type Measure = (scanner: RelayScanner, bytes: number) => Measured;
+
+function refuseNothing({ contentSeen, finish }: RelayScanner, attempt: Attempt, mayBeEmpty: boolean): void {
+  if (contentSeen) return;
+  if (finish === undefined) throw invalid(attempt, 'gave an empty answer');
+  if (!mayBeEmpty) throw invalid(attempt, 'gave an answer without content');
+}
+
 /**
  * Wait for the first content of `reply`, and give the reply with a body that ends `attempt` when it is over.
  * Throws, before anything has gone out, what the upstream said instead; with `mayBeEmpty` false also for a well-formed answer without content.
- * `measure` makes the bill of what has been relayed so far.
  */
 export async function watchRelay(
   reply: RelayReply,
   attempt: Attempt,
   mayBeEmpty: boolean,
-  measure: (scanner: RelayScanner | undefined, bytes: number) => Measured,
+  measure: Measure,
 ): Promise<RelayReply> {
-  const { scanner, filter } = reply;
-  const source = reply.body[Symbol.asyncIterator]();
+  const { body, scanner } = reply;
+  if (!Array.isArray(body)) return { ...reply, body: await watchStream(body, reply, attempt, mayBeEmpty, measure) };
+  const [whole] = body;
+  scanner.push(whole);
+  scanner.end?.();
+  if (scanner.error) throw scanner.error;
+  refuseNothing(scanner, attempt, mayBeEmpty);
+  attempt.opened();
+  attempt.answering(() => measure(scanner, whole.length));
+  await attempt.end();
+  return reply;
+}
+
+async function watchStream(
+  relayed: AsyncIterable<Buffer>,
+  { scanner, filter }: RelayReply,
+  attempt: Attempt,
+  mayBeEmpty: boolean,
+  measure: Measure,
+): Promise<AsyncIterable<Buffer>> {
+  const source = relayed[Symbol.asyncIterator]();
   const held: Buffer[] = [];
   let bytes = 0;
   let over = false;
@@ -27,38 +54,35 @@ export async function watchRelay(
     const next = await source.next();
     if (next.done) {
       over = true;
-      scanner?.end?.();
+      scanner.end?.();
     } else {
       held.push(next.value);
       bytes += next.value.length;
-      scanner?.push(next.value);
+      scanner.push(next.value);
     }
-    if (scanner?.error) throw scanner.error;
-    if (!scanner || scanner.contentSeen) break;
+    if (scanner.error) throw scanner.error;
+    if (scanner.contentSeen) break;
     if (bytes > heldLimit) throw invalid(attempt, 'sent no answer');
   }
-  if (scanner && !scanner.contentSeen) {
-    if (scanner.finish === undefined) throw invalid(attempt, 'gave an empty answer');
-    if (!mayBeEmpty) throw invalid(attempt, 'gave an answer without content');
-  }
+  refuseNothing(scanner, attempt, mayBeEmpty);
   attempt.opened();
   attempt.answering(() => measure(scanner, bytes));
   // The bill is made before the client sees the end: whoever has the whole answer finds it in the ledger.
-  if (over || scanner?.done) attempt.end();
+  if (over || scanner.done) await attempt.end();
 
   let failure: ViaductError | undefined;
-  const fail = (thrown: unknown) => {
+  const fail = async (thrown: unknown) => {
     const error = ViaductError.from(attempt.cancel.aborted ? attempt.cancel.reason : thrown);
-    attempt.end(error);
+    await attempt.end(error);
     return error;
   };
-  const finish = () => {
+  const finish = async () => {
     over = true;
-    scanner?.end?.();
-    if (scanner?.error) throw fail(scanner.error);
-    if (scanner && !scanner.done && scanner.finish === undefined)
-      throw fail(invalid(attempt, 'broke off in the middle of its answer'));
-    attempt.end();
+    scanner.end?.();
+    if (scanner.error) throw await fail(scanner.error);
+    if (!scanner.done && scanner.finish === undefined)
+      throw await fail(invalid(attempt, 'broke off in the middle of its answer'));
+    await attempt.end();
   };
 
   const takeHeld = () => {
@@ -74,22 +98,22 @@ export async function watchRelay(
     try {
       next = await source.next();
     } catch (thrown) {
-      throw fail(thrown);
+      throw await fail(thrown);
     }
     if (next.done) {
-      finish();
+      await finish();
       return undefined;
     }
     const chunk = next.value;
     attempt.touch();
     bytes += chunk.length;
-    scanner?.push(chunk);
-    if (!scanner?.error) {
-      if (scanner?.done) attempt.end();
+    scanner.push(chunk);
+    if (!scanner.error) {
+      if (scanner.done) await attempt.end();
       return chunk;
     }
     // The upstream's own words for a failure stay here; the door says it in ours.
-    failure = fail(scanner.error);
+    failure = await fail(scanner.error);
     const before = wholeEventsBefore(chunk, '"error"');
     if (before.length === 0) throw failure;
     return before;
@@ -119,7 +143,7 @@ export async function watchRelay(
       return done;
     },
   };
-  return { ...reply, body: { [Symbol.asyncIterator]: () => body } };
+  return { [Symbol.asyncIterator]: () => body };
 }
 
 const done: IteratorReturnResult<undefined> = { done: true, value: undefined };

@@ -48,7 +48,7 @@ export const watchStream: Watch = async (events, attempt, rules, measure) => {
       if (held.length > 0) {
         const first = held;
         held = [];
-        if (seen.finish) attempt.end();
+        if (seen.finish) await attempt.end();
         return { done: false, value: first };
       }
       if (over) return done;
@@ -57,19 +57,19 @@ export const watchStream: Watch = async (events, attempt, rules, measure) => {
         if (next.done) {
           over = true;
           if (!seen.finish) throw invalid(attempt, 'broke off in the middle of its answer');
-          attempt.end();
+          await attempt.end();
           return done;
         }
         attempt.touch();
         look(next.value, seen);
         // The bill is made before the client sees the end: whoever has the whole answer finds it in the ledger.
-        if (seen.finish) attempt.end();
+        if (seen.finish) await attempt.end();
         return next;
       } catch (thrown) {
         over = true;
         const { aborted, reason } = attempt.cancel;
         const error = ViaductError.from(aborted ? reason : thrown);
-        attempt.end(error);
+        await attempt.end(error);
         throw error;
       }
     },
@@ -100,7 +100,7 @@ export const takeWhole: Watch = async (events, attempt, rules, measure) => {
     throw invalid(attempt, seen.content ? 'broke off in the middle of its answer' : 'gave an empty answer');
   refuseNothing(seen, attempt, rules);
   attempt.answering(() => measure(seen));
-  attempt.end();
+  await attempt.end();
   return once(all);
 };
 

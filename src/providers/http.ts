@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import type { ChatEvent, ChatRequest, ChatStream } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { CallContext, NativeRequest, Provider, RelayReply, RelayRequest } from '../core/provider.ts';
+import type { CallContext, NativeRequest, Provider, RelayRequest } from '../core/provider.ts';
 import { type Cancel, cancelOf } from '../lib/cancel.ts';
 import { type ByteStream, createHttpClient, type HttpReply, type HttpRequest, TooLarge } from '../lib/http-client.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
@@ -119,14 +119,13 @@ export function createHttpProvider(
       if (form === 'page') throw notTheProtocol(name, reply.body);
       if (form !== (stream ? 'stream' : 'json') && form !== 'unknown')
         return { events: decodeReply(name, dialect, reply) };
-      const relay: RelayReply = {
+      return {
         status: reply.status,
         headers: { 'content-type': String(reply.headers['content-type'] ?? defaultType(stream)) },
-        body: stream ? relayedStream(name, reply.body) : relayedWhole(name, reply.body),
+        body: stream ? relayedStream(name, reply.body) : [await wholeText(name, reply.body)],
         scanner: dialect.createRelayScanner(),
         ...(prepared.filter && { filter: prepared.filter }),
       };
-      return relay;
     },
     native: async (request, context) => call.raw(request, cancelIn(context)),
     nativeSocket: (request, context) => call.socket(request, cancelIn(context)),
@@ -418,9 +417,9 @@ function relayedStream(name: string, body: ByteStream): AsyncIterable<Buffer> {
   return { [Symbol.asyncIterator]: () => iterator };
 }
 
-/** A unary reply in one piece; the scanner says whether it is an answer. */
-async function* relayedWhole(name: string, body: ByteStream): AsyncGenerator<Buffer> {
+/** A unary reply; the scanner says whether it is an answer. */
+async function wholeText(name: string, body: ByteStream): Promise<Buffer> {
   const bytes = await wholeBody(name, body);
   if (!isUtf8(bytes)) throw notTheProtocol(name);
-  yield bytes;
+  return bytes;
 }

@@ -133,5 +133,8 @@ function startThread(path: string): Thread {
 const manyParameters = 100;
 const fitsJson = (value: unknown) => value === null || typeof value === 'string' || Number.isFinite(value);
 
+/** Lists of parameters hold nothing but what JSON has. */
 const packed = (parameters: readonly unknown[]) =>
-  parameters.length >= manyParameters && parameters.every(fitsJson) ? JSON.stringify(parameters) : parameters;
+  Array.isArray(parameters[0]) || (parameters.length >= manyParameters && parameters.every(fitsJson))
+    ? JSON.stringify(parameters)
+    : parameters;

@@ -47,7 +47,11 @@ before(async () => {
     models[`alone-${name}`] = model([`bad/${name}`], more);
     models[`backed-${name}`] = model([`bad/${name}`, 'good/ok'], more);
   }
-  const gateway = createGateway({ providers, models, account: (entry) => ledger.push(entry) });
+  const account = (entry: LedgerEntry) => {
+    ledger.push(entry);
+    return undefined;
+  };
+  const gateway = createGateway({ providers, models, account });
   const app = createApp({ gateway, now: Date.now } as Services);
   await app.listen({ host: '127.0.0.1', port: 0 });
   url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;

@@ -68,7 +68,10 @@ before(async () => {
   gateway = createGateway({
     providers: providers(),
     models,
-    account: (entry) => ledger.push(entry),
+    account(entry) {
+      ledger.push(entry);
+      return undefined;
+    },
     authenticate: ({ secret }) => ({
       owner: 'me',
       admin: true,

@@ -16,10 +16,10 @@ const directory = await createDirectory(db, fail);
 const noBudgets = { prepare: fail, spend() {}, spent: async () => 0, close: async () => {} };
 const account = createAccount({ ledger, directory, counters: noBudgets });
 
-const server = createServer((request, response) => {
+const server = createServer(async (request, response) => {
   const requestId = request.headers['x-request-id'] as string;
   account(entry({ requestId, attempt: 1, status: 'error', cause: 'provider_timeout' }));
-  account(entry({ requestId, attempt: 2, cost: 0.001 }));
+  await account(entry({ requestId, attempt: 2, cost: 0.001 }));
   response.end();
 });
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));

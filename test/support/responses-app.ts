@@ -38,7 +38,10 @@ export async function startResponsesApp(script: ResponsesScript, options: Respon
   const gateway = createGateway({
     providers: new Map([['local', provider]]),
     authenticate: ({ secret: key }) => ({ owner: key ?? 'local', admin: false }),
-    account: (entry) => ledger.push(entry),
+    account(entry) {
+      ledger.push(entry);
+      return undefined;
+    },
   });
   const services = { gateway, responses, now: Date.now } as Partial<Services> as Services;
   const app = createApp(services);
