@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigError, jsonSchema, loadSettings, parseConfig, parseDuration, parseHost, watchConfig } from './config.ts';
+import {
+  ConfigError,
+  jsonSchema,
+  loadSettings,
+  parseConfig,
+  parseDuration,
+  parseHost,
+  reloaded,
+  watchFiles,
+} from './config.ts';
 
 const parse = (text: string, env: Record<string, string> = {}) => parseConfig(text, 'viaduct.yaml', env);
 const problemsOf = (text: string, env: Record<string, string> = {}): string[] => {
@@ -133,8 +142,8 @@ test('a changed file is read again, a bad one is reported', async () => {
   const env = { VIADUCT_CONFIG: file, VIADUCT_HOME: folder };
   let port = loadSettings(env).config.server.port;
   const failures: unknown[] = [];
-  const stop = watchConfig(
-    file,
+  const stop = watchFiles(
+    [file],
     () => {
       port = loadSettings(env).config.server.port;
     },
@@ -154,4 +163,26 @@ test('a changed file is read again, a bad one is reported', async () => {
   await until(() => port === 3);
   stop();
   rmSync(folder, { recursive: true });
+});
+
+test('a configuration read again: all of it is in force but what needs a start, which is named', () => {
+  const old = parseConfig('server: { port: 1, origins: [] }\nengine: { max_queue: 3 }', 'viaduct.yaml', {});
+  const text = `
+server: { port: 2, origins: ["https://a.example"], tls: { cert: a, key: b } }
+database: postgres://localhost/x
+engine: { max_queue: 4, image_hosts: [img.internal] }
+limits: { models: { m: { rpm: 1 } } }
+auth: { mode: required }
+`;
+  const { inForce, waiting } = reloaded(old, parseConfig(text, 'viaduct.yaml', {}));
+  assert.deepEqual(waiting, ['server.port', 'server.tls', 'database', 'engine.max_queue']);
+  assert.equal(inForce.server.port, 1);
+  assert.equal(inForce.server.tls, undefined);
+  assert.equal(inForce.database, 'sqlite');
+  assert.equal(inForce.engine.max_queue, 3);
+  assert.deepEqual(inForce.server.origins, ['https://a.example']);
+  assert.deepEqual(inForce.engine.image_hosts, ['img.internal']);
+  assert.equal(inForce.auth.mode, 'required');
+  assert.deepEqual(inForce.limits.models, { m: { rpm: 1 } });
+  assert.deepEqual(reloaded(inForce, inForce).waiting, []);
 });

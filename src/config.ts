@@ -11,8 +11,9 @@ export { parseHost } from './config/environment.ts';
 export { type Imported, importLiteLlm } from './config/litellm.ts';
 export type { ModelSettings } from './config/models.ts';
 export { ConfigError, parseConfig } from './config/parse.ts';
+export { reloaded } from './config/reload.ts';
 export { type Config, jsonSchema } from './config/schema.ts';
-export { watchConfig } from './config/watch.ts';
+export { watchFiles } from './config/watch.ts';
 
 export type Settings = {
   config: Config;

@@ -1,6 +1,5 @@
 /** Puts the parts together: settings → stores → engine → providers → gateway → front doors → a listening server. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import type { FastifyInstance } from 'fastify';
 import { createAdminDoor, createSignIn } from './api/admin/index.ts';
 import { createApp, defaultDoors } from './api/app.ts';
@@ -9,7 +8,7 @@ import { listen } from './api/listen.ts';
 import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
 import { attachNativeWebSocket } from './api/providers.ts';
 import { refuseOpenBind } from './api/security.ts';
-import { type Config, loadSettings, relativeTo, type Settings, watchConfig } from './config.ts';
+import { type Config, loadSettings, relativeTo, reloaded, type Settings, watchFiles } from './config.ts';
 import type { Provider } from './core/provider.ts';
 import { createScheduler } from './engine/scheduler.ts';
 import { type Boundary, createBoundary } from './gateway/boundary.ts';
@@ -30,7 +29,7 @@ import { storedChatStore } from './store/stored-chats.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { createRequestLog } from './telemetry/request-log.ts';
-import { boundaryOptions, engineOf, schedulerOptions, securityOptions } from './wiring.ts';
+import { boundaryOptions, boundarySettings, engineOf, schedulerOptions, securityOptions } from './wiring.ts';
 
 export type ServerOptions = {
   /** Instead of the configured address; port 0 takes any free one. */
@@ -73,7 +72,9 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   // Requests look names up in memory: it must be filled before the first one.
   await models.list();
   const scheduler = createScheduler(schedulerOptions(settings, log));
-  const local = createLocalProvider({ models, scheduler, imageHosts: config.engine.image_hosts });
+  /** Read at every request, and filled anew when the configuration changes. */
+  const imageHosts = [...config.engine.image_hosts];
+  const local = createLocalProvider({ models, scheduler, imageHosts });
   const makeProviders = createProviderSet();
   const setup = ({ providers, models: routes }: Config) => ({
     providers: new Map<string, Provider>([[local.name, local], ...makeProviders(providers)]),
@@ -95,6 +96,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     now: Date.now,
     exclusive: config.database.startsWith('sqlite'),
   });
+  let draining = false;
   const services: Services = {
     gateway,
     models,
@@ -102,6 +104,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     responses,
     storedChats: storedChatStore(db),
     metrics,
+    missing: async () => [...(draining ? ['draining'] : []), ...(await boundary.missing())],
     now: Date.now,
   };
 
@@ -127,27 +130,45 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     void models.prune(unfinishedPullMs).catch((error) => log.warn({ error }, 'Unfinished pulls could not be removed.'));
 
     const reload = async () => {
-      const next = loadSettings(environment);
-      pinned = await pinsOf(next);
-      gateway.configure(setup(next.config));
-      inForce = reloaded(inForce, next.config);
+      const read = loadSettings(environment);
+      const { inForce: next, waiting } = reloaded(inForce, read.config);
+      pinned = await pinsOf(read);
+      app.secureAgain(securityOptions({ ...settings, config: next }, host));
+      gateway.configure({ ...setup(next), ...boundary.configure(boundarySettings(next)) });
+      imageHosts.splice(0, Infinity, ...next.engine.image_hosts);
+      inForce = next;
       log.info({ file: settings.file }, 'The configuration was read again.');
-      const waiting = differing(inForce, next.config);
+      log.setLevel(options.quiet ? 'silent' : next.log.level);
       if (waiting.length > 0)
-        log.warn({ sections: waiting }, 'Changes of these sections take effect at the next start.');
+        log.warn({ settings: waiting }, 'Changes of these settings take effect at the next start.');
     };
-    const unwatch = settings.file
-      ? watchConfig(settings.file, reload, (error) =>
-          log.error({ error }, 'The new configuration is not used; the old one stays.'),
-        )
-      : () => {};
+    const watching = settings.file
+      ? [
+          watchFiles([settings.file], reload, (error) =>
+            log.error({ error }, 'The new configuration is not used; the old one stays.'),
+          ),
+        ]
+      : [];
+    const { tls } = securityOptions(settings, host);
+    if (tls)
+      watching.push(
+        watchFiles(
+          [tls.cert, tls.key],
+          () => {
+            app.secureAgain(securityOptions({ ...settings, config: inForce }, host));
+            log.info(tls, 'The certificate was read again.');
+          },
+          (error) => log.error({ error }, 'The new certificate cannot be used; the old one stays.'),
+        ),
+      );
     return {
       url,
       async installEngine(report) {
         await engineOf(settings, report);
       },
       async close() {
-        unwatch();
+        draining = true;
+        for (const unwatch of watching) unwatch();
         for (const { close: end } of sockets) end();
         await drain(app);
         await close();
@@ -173,12 +194,6 @@ async function drain(app: FastifyInstance): Promise<void> {
 /** `models.lock: enforce` → the digests of viaduct.lock, beside the configuration. */
 const pinsOf = async ({ config, file }: Settings): Promise<Lock | undefined> =>
   config.lock === 'enforce' ? readLock(relativeTo(file, lockFile)) : undefined;
-
-/** What a change of the file changes at once. */
-const reloaded = (old: Config, { providers, models, lock }: Config): Config => ({ ...old, providers, models, lock });
-
-const differing = (one: Config, other: Config) =>
-  Object.keys(one).filter((name) => !isDeepStrictEqual(one[name as keyof Config], other[name as keyof Config]));
 
 function adminDoor({ config }: Settings, db: Store, boundary: Boundary, inForce: () => Config): FrontDoor {
   const { oidc } = config;

@@ -1,10 +1,10 @@
 /** Settings as the parts of the server want them. */
 import type { SecurityOptions } from './api/security.ts';
-import { relativeTo, type Settings } from './config.ts';
+import { type Config, relativeTo, type Settings } from './config.ts';
 import { type Engine, findEngine } from './engine/engine.ts';
 import { installEngine } from './engine/install.ts';
 import type { SchedulerOptions } from './engine/scheduler.ts';
-import type { BoundaryOptions } from './gateway/boundary.ts';
+import type { BoundaryOptions, BoundarySettings } from './gateway/boundary.ts';
 import { listensOnLoopback } from './lib/server-address.ts';
 import type { Log } from './telemetry/log.ts';
 
@@ -38,19 +38,25 @@ export function schedulerOptions(settings: Settings, log: Log): SchedulerOptions
   };
 }
 
-export function boundaryOptions(
-  { config, home, adminKey }: Settings,
-  host: string,
-): Omit<BoundaryOptions, 'db' | 'warn'> {
-  const { machine, auth } = config;
+export function boundaryOptions(settings: Settings, host: string): Omit<BoundaryOptions, 'db' | 'warn'> {
+  const { config, home, adminKey } = settings;
   return {
+    ...boundarySettings(config),
     home,
     adminKey,
     redis: config.redis ?? undefined,
-    authMode: auth.mode,
-    secret: auth.secret,
-    rotationOverlapMs: auth.rotation_overlap,
+    secret: config.auth.secret,
     loopback: listensOnLoopback(host),
+    now: Date.now,
+  };
+}
+
+/** What of it may change while the server runs. */
+export function boundarySettings(config: Config): BoundarySettings {
+  const { machine, auth } = config;
+  return {
+    authMode: auth.mode,
+    rotationOverlapMs: auth.rotation_overlap,
     limits: config.limits,
     prices: Object.fromEntries(
       Object.entries(config.prices).map(([target, { cache_read, cache_write, ...price }]) => [
@@ -68,11 +74,11 @@ export function boundaryOptions(
       hardwarePrice: machine.hardware_price,
       lifetimeHours: machine.lifetime_hours,
     },
-    now: Date.now,
+    alertWebhook: config.alerts.webhook,
   };
 }
 
-export function securityOptions({ config, file }: Settings, host: string): SecurityOptions {
+export function securityOptions({ config, file }: Pick<Settings, 'config' | 'file'>, host: string): SecurityOptions {
   const { hosts, origins, trusted_proxies, tls, max_connections } = config.server;
   return {
     loopback: listensOnLoopback(host),

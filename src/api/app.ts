@@ -41,6 +41,8 @@ export function createApp(
     logger: false,
     bodyLimit: defaultBodyLimit,
     forceCloseConnections: 'idle',
+    // While it drains, whoever has a connection open is still answered, and told by /readyz to go elsewhere.
+    return503OnClosing: false,
     // An address that cannot be decoded, before there is a route.
     frameworkErrors: refuseUnrouted,
   }) as FastifyInstance;
@@ -50,8 +52,8 @@ export function createApp(
   });
   app.decorateRequest('entry', undefined);
   app.removeAllContentTypeParsers();
-  // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama.
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+  // Clients that send JSON without saying so (curl -d) are as welcome as with Ollama. The usual type by its name is found without a search.
+  app.addContentTypeParser(['application/json', '*'], { parseAs: 'buffer' }, (_request, body, done) => {
     if (isDeeperThan(body as Buffer, deepestBody))
       return done(new ViaductError('invalid_request', `The body is nested more than ${deepestBody} levels deep.`));
     try {

@@ -1,6 +1,7 @@
 /** What keeps an exposed server safe before any endpoint is asked: hosts, origins, connections, time, TLS. docs/threat-model.md says why. */
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -32,6 +33,13 @@ export const localOnly: SecurityOptions = {
   maxConnections: 10_000,
 };
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** From now on these hosts, origins and numbers of connections; certificates are read again. Throws when they cannot be used: the old stay. */
+    secureAgain(options: SecurityOptions): void;
+  }
+}
+
 const headersMs = 15_000;
 /** Longer than the usual idle time of balancers (60 s), so that they and not we end idle connections. */
 const keepAliveMs = 72_000;
@@ -48,21 +56,17 @@ export function fastifyOptions({ tls, trustedProxies }: SecurityOptions) {
     connectionsCheckingInterval: 5000,
   };
   return {
-    ...(tls
-      ? {
-          https: {
-            ...http,
-            handshakeTimeout: headersMs,
-            cert: readTls(tls.cert, 'cert'),
-            key: readTls(tls.key, 'key'),
-          },
-        }
-      : { http }),
+    ...(tls ? { https: { ...http, handshakeTimeout: headersMs, ...certificate(tls) } } : { http }),
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     requestTimeout: http.requestTimeout,
     keepAliveTimeout: http.keepAliveTimeout,
   };
 }
+
+const certificate = ({ cert, key }: NonNullable<SecurityOptions['tls']>) => ({
+  cert: readTls(cert, 'cert'),
+  key: readTls(key, 'key'),
+});
 
 function readTls(path: string, what: 'cert' | 'key'): Buffer {
   try {
@@ -81,8 +85,15 @@ export function secure(
   options: SecurityOptions,
   refuse: (request: FastifyRequest, reply: FastifyReply, error: ViaductError) => void,
 ) {
-  const check = createCheck(options);
+  let rules = createCheck(options);
+  const check: Check = (request) => rules(request);
   app.server.maxConnections = options.maxConnections;
+  app.decorate('secureAgain', (next: SecurityOptions) => {
+    // Connections that are open keep the certificate that they began with.
+    if (next.tls) (app.server as TlsServer).setSecureContext(certificate(next.tls));
+    rules = createCheck(next);
+    app.server.maxConnections = next.maxConnections;
+  });
 
   app.addHook('onRequest', (request, reply, done) => {
     const verdict = check(request.raw);

@@ -1,22 +1,22 @@
-/** Hot reload: a changed file, or SIGHUP, is read again; a bad one is reported and what runs stays. */
+/** Files that may change while the server runs: the configuration, certificates. */
 import { readFileSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** Editors write in several steps. */
+/** Editors write in several steps, and a certificate comes with its key. */
 const settleMs = 100;
 
 /**
- * Calls `reload` when the content of `file` has changed, and on SIGHUP in any case. Folders are watched, not files: editors and Kubernetes
- * replace them. `reload` throws when the new content is bad; `failed` is told. Returns what ends the watching.
+ * Calls `reload` when the content of any of `files` has changed, and on SIGHUP in any case. Folders are watched, not files: editors and
+ * Kubernetes replace them. `reload` throws when the new content is bad; `failed` is told. Returns what ends the watching.
  */
-export function watchConfig(
-  file: string,
+export function watchFiles(
+  files: readonly string[],
   reload: () => void | Promise<void>,
   failed: (error: unknown) => void,
 ): () => void {
   const contentOf = () => {
     try {
-      return readFileSync(file, 'utf8');
+      return files.map((file) => readFileSync(file, 'utf8')).join('\0');
     } catch {
       return undefined; // between two steps of an editor
     }
@@ -37,11 +37,12 @@ export function watchConfig(
     content = now;
     void run();
   };
-  const watcher = watch(dirname(file), { persistent: false }, () => {
-    clearTimeout(timer);
-    timer = setTimeout(look, settleMs);
-  });
-  watcher.on('error', failed);
+  const watchers = [...new Set(files.map((file) => dirname(file)))].map((folder) =>
+    watch(folder, { persistent: false }, () => {
+      clearTimeout(timer);
+      timer = setTimeout(look, settleMs);
+    }).on('error', failed),
+  );
   const onHangUp = () => {
     content = contentOf();
     void run();
@@ -49,7 +50,7 @@ export function watchConfig(
   process.on('SIGHUP', onHangUp);
   return () => {
     clearTimeout(timer);
-    watcher.close();
+    for (const watcher of watchers) watcher.close();
     process.off('SIGHUP', onHangUp);
   };
 }

@@ -43,8 +43,8 @@ export type AdministrationDeps = {
   db: Store;
   directory: Directory;
   serverSecret: KeyObject;
-  /** How long a rotated key's former secret stays good, ms. */
-  rotationOverlapMs: number;
+  /** How long a rotated key's former secret stays good, ms; asked each time, as the configuration may change it. */
+  rotationOverlapMs: () => number;
   now: () => number;
 };
 
@@ -107,7 +107,7 @@ export function createAdministration({ db, directory, serverSecret, rotationOver
       },
 
       /** A new secret; the former one stays good for `overlapMs`. */
-      async rotate(id: string, overlapMs = rotationOverlapMs): Promise<CreatedKey> {
+      async rotate(id: string, overlapMs = rotationOverlapMs()): Promise<CreatedKey> {
         await keyOrThrow(id);
         const { secret, prefix } = createSecret();
         const former = await keys.hashOf(id);

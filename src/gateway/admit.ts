@@ -10,7 +10,14 @@ import { limitHeaders } from './limit-headers.ts';
 /** Limits of the configuration: all clients together, by public model name and by provider name. */
 export type SharedLimits = { models?: Record<string, Limits>; providers?: Record<string, Limits> };
 
-export type AdmitDeps = { directory: Directory; counters: Counters; limits: SharedLimits; now: () => number };
+export type AdmitDeps = {
+  directory: Directory;
+  counters: Counters;
+  limits: SharedLimits;
+  /** Given where it must outlive a change of the limits. */
+  costs?: CostMemory;
+  now: () => number;
+};
 
 /** Nano-dollars in a dollar. */
 export const nano = 1e9;
@@ -24,7 +31,7 @@ const unknownModelShare = 4;
  * So the known overshoot is one request per budget whose price has just risen, not a race.
  * Throws rate_limit_exceeded and insufficient_quota.
  */
-export function createAdmit({ directory, counters, limits, now }: AdmitDeps): Admit {
+export function createAdmit({ directory, counters, limits, costs = createCostMemory(), now }: AdmitDeps): Admit {
   const plans = planCache(directory, counters, limits);
   const providerTakes = new Map(
     Object.entries(limits.providers ?? {}).map(([provider, own]) => [
@@ -32,7 +39,6 @@ export function createAdmit({ directory, counters, limits, now }: AdmitDeps): Ad
       counters.prepare(limitMeters(own, `provider:${provider}`, `provider "${provider}"`)),
     ]),
   );
-  const costs = costMemory();
 
   return (identity, estimate) => {
     const plan = plans(identity, estimate.model);
@@ -147,7 +153,7 @@ function limitMeters(limits: Limits | undefined, id: string, label: string): Met
   return meters;
 }
 
-type CostMemory = {
+export type CostMemory = {
   /** Nano-dollars to hold back. */
   expect(estimate: Estimate, smallestBudget: number): number;
   /** A request ended and cost so much, USD. */
@@ -158,7 +164,7 @@ type CostMemory = {
 const maxModels = 1000;
 
 /** What requests to a model really cost of late: estimates are guesses where the client names no bound. */
-function costMemory(): CostMemory {
+export function createCostMemory(): CostMemory {
   const dearest = new Map<string, number>();
   return {
     expect({ model, cost }, smallestBudget) {

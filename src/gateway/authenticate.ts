@@ -14,7 +14,8 @@ export type AuthenticateDeps = {
   serverSecret: KeyObject;
   /** Secrets of the administrator: VIADUCT_ADMIN_KEY and the token of the local CLI. */
   adminSecrets: string[];
-  mode: AuthMode;
+  /** Asked each time: the configuration may change it. */
+  mode: () => AuthMode;
   /** The server listens on loopback only. */
   loopback: boolean;
   now: () => number;
@@ -38,7 +39,10 @@ export function createAuthenticate(deps: AuthenticateDeps): Authenticate {
     if (hashes.size >= mostHashes) hashes.clear();
     hashes.set(secret, hash);
   };
-  const needed = () => mode === 'required' || (mode === 'auto' && (!loopback || directory.hasKeys()));
+  const needed = () => {
+    const now = mode();
+    return now === 'required' || (now === 'auto' && (!loopback || directory.hasKeys()));
+  };
 
   return ({ secret, address, endpoint }) => {
     if (secret === undefined) {

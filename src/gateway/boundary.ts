@@ -6,7 +6,7 @@ import { ledgerStore } from '../store/ledger.ts';
 import type { Store } from '../store/open.ts';
 import { createAccount, type Ledger, openLedger } from './account.ts';
 import { type Administration, createAdministration } from './administration.ts';
-import { createAdmit, type SharedLimits } from './admit.ts';
+import { createAdmit, createCostMemory, type SharedLimits } from './admit.ts';
 import { type AuthMode, createAuthenticate } from './authenticate.ts';
 import { createBudgetAlerts, type Warn } from './budget-alerts.ts';
 import type { Account, Admit, Authenticate, KeepContent, Prices } from './contract.ts';
@@ -15,25 +15,32 @@ import { memoryCounters } from './counters-memory.ts';
 import { createDirectory, type Directory } from './directory.ts';
 import { createContentKeeper } from './keep-content.ts';
 import { createPrices, type Machine, type PriceOverride } from './prices.ts';
+import { createReadiness } from './readiness.ts';
 import { adminToken, serverSecret } from './secrets.ts';
 
-export type BoundaryOptions = {
+/** What may change while the server runs. */
+export type BoundarySettings = {
+  authMode: AuthMode;
+  rotationOverlapMs: number;
+  limits: SharedLimits;
+  prices: Record<string, PriceOverride>;
+  machine: Machine;
+  /** Told when any budget is nearly or wholly spent. */
+  alertWebhook?: string | undefined;
+};
+
+export type BoundaryOptions = BoundarySettings & {
   db: Store;
   /** VIADUCT_HOME: the server's secret, the local administrator's token and the ledger's write-ahead files lie here. */
   home: string;
   /** `redis://…` where several instances share limits and budgets. */
   redis: string | undefined;
-  authMode: AuthMode;
   /** Shared by all instances on one database; absent: a file in `home`. */
   secret: string | undefined;
   /** VIADUCT_ADMIN_KEY. */
   adminKey: string | undefined;
-  rotationOverlapMs: number;
   /** The server listens on loopback only. */
   loopback: boolean;
-  limits: SharedLimits;
-  prices: Record<string, PriceOverride>;
-  machine: Machine;
   now: () => number;
   warn: Warn;
 };
@@ -52,6 +59,10 @@ export type Boundary = {
   serverSecret: KeyObject;
   /** Who knows one of these administers the server. */
   adminSecrets: string[];
+  /** From now on these hold. What runs is settled by the ones it began with; gives the stages that the gateway has to use from now on. */
+  configure(settings: BoundarySettings): { admit: Admit; prices: Prices };
+  /** Which of the parts that it stands on cannot be used now. */
+  missing(): Promise<string[]>;
   /** Everything accounted is in the database, or in its file. Does not close `db`. */
   close(): Promise<void>;
 };
@@ -59,14 +70,21 @@ export type Boundary = {
 /** Resolves when what a killed program left is in the ledger and all keys are in memory. */
 export async function createBoundary(options: BoundaryOptions): Promise<Boundary> {
   const { db, home, now, warn } = options;
+  let settings: BoundarySettings = options;
   const secret = serverSecret(home, options.secret);
   const adminSecrets = [adminToken(home), ...(options.adminKey ? [options.adminKey] : [])];
-  const ledger = await openLedger(db, join(home, 'ledger'), (error) =>
+  const ledgerFolder = join(home, 'ledger');
+  const ledger = await openLedger(db, ledgerFolder, (error) =>
     warn({ error }, 'The ledger cannot be written; entries are kept until it can.'),
   );
   const directory = await createDirectory(db, (error) => warn({ error }, 'Keys could not be read again.'));
-  const prices = createPrices({ overrides: options.prices, machine: options.machine, now });
-  const counters = await createCounters(options, ledger);
+  const alert = createBudgetAlerts({ warn, webhook: () => settings.alertWebhook, now });
+  const counters = await createCounters(options, ledger, alert);
+  const costs = createCostMemory();
+  const stages = () => ({
+    admit: createAdmit({ directory, counters, limits: settings.limits, costs, now }),
+    prices: createPrices({ overrides: settings.prices, machine: settings.machine, now }),
+  });
   const contents = createContentKeeper(contentStore(db), now, (error) =>
     warn({ error }, 'A prompt could not be kept.'),
   );
@@ -75,26 +93,30 @@ export async function createBoundary(options: BoundaryOptions): Promise<Boundary
       directory,
       serverSecret: secret,
       adminSecrets,
-      mode: options.authMode,
+      mode: () => settings.authMode,
       loopback: options.loopback,
       now,
     }),
-    admit: createAdmit({ directory, counters, limits: options.limits, now }),
+    ...stages(),
     account: createAccount({ ledger, directory, counters }),
-    prices,
     keep: contents.keep,
     directory,
     administration: createAdministration({
       db,
       directory,
       serverSecret: secret,
-      rotationOverlapMs: options.rotationOverlapMs,
+      rotationOverlapMs: () => settings.rotationOverlapMs,
       now,
     }),
     counters,
     ledger,
     serverSecret: secret,
     adminSecrets,
+    configure(next) {
+      settings = next;
+      return stages();
+    },
+    missing: createReadiness({ db, ledgerFolder, counters, now }),
     async close() {
       directory.close();
       await contents.close();
@@ -104,9 +126,12 @@ export async function createBoundary(options: BoundaryOptions): Promise<Boundary
   };
 }
 
-async function createCounters({ db, redis, now, warn }: BoundaryOptions, ledger: Ledger): Promise<Counters> {
+async function createCounters(
+  { db, redis, now, warn }: BoundaryOptions,
+  ledger: Ledger,
+  grew: ReturnType<typeof createBudgetAlerts>,
+): Promise<Counters> {
   const { spent } = ledgerStore(db);
-  const alert = createBudgetAlerts({ warn, now });
   const inMemory = () =>
     memoryCounters({
       now,
@@ -115,7 +140,7 @@ async function createCounters({ db, redis, now, warn }: BoundaryOptions, ledger:
           () => spent(budget.scope, budget.scopeId, from),
           (sum, since) => set(since.reduce((total, row) => total + costFor(budget, from, row), sum)),
         ),
-      exhausted: alert,
+      grew,
     });
   if (redis === undefined) return inMemory();
   // Most servers are alone and need no client for Redis.
@@ -128,7 +153,7 @@ async function createCounters({ db, redis, now, warn }: BoundaryOptions, ledger:
       await ledger.flush();
       return spent(budget.scope, budget.scopeId, from);
     },
-    exhausted: alert,
+    grew,
     failed: (error) => warn({ error }, 'Redis cannot be reached; this instance counts limits and budgets for itself.'),
   });
 }

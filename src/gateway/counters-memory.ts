@@ -20,8 +20,8 @@ export type MemoryCountersDeps = {
    * that was ever passed to `spend`, and nothing is passed before `set` returns.
    */
   load(budget: Budget, from: number, set: (nano: number) => void): Promise<void>;
-  /** A budget has just been used up. */
-  exhausted(budget: Budget, spent: number): void;
+  /** What was spent on a budget grew, nano-dollars. */
+  grew(budget: Budget, before: number, after: number): void;
 };
 
 type Bucket = { perMinute: number; level: number; at: number };
@@ -38,7 +38,7 @@ type Account = {
   waiters: (() => void)[];
 };
 
-export function memoryCounters({ now, load, exhausted }: MemoryCountersDeps): Counters {
+export function memoryCounters({ now, load, grew }: MemoryCountersDeps): Counters {
   const buckets = new Map<string, Bucket>();
   const slots = new Map<string, Slots>();
   const accounts = new Map<string, Account>();
@@ -89,7 +89,7 @@ export function memoryCounters({ now, load, exhausted }: MemoryCountersDeps): Co
       account.loading = load(budget, account.window.start, (nano) => {
         account.spent = nano;
         account.loading = undefined;
-        if (nano - account.early < budget.amountNano && nano >= budget.amountNano) exhausted(budget, nano);
+        grew(budget, nano - account.early, nano);
       });
       // Whoever waits for it hears of the failure; the next request tries again.
       account.loading.catch(() => accounts.delete(budget.id));
@@ -129,9 +129,8 @@ export function memoryCounters({ now, load, exhausted }: MemoryCountersDeps): Co
           account.early += nano;
           continue;
         }
-        const before = account.spent;
         account.spent += nano;
-        if (before < budget.amountNano && account.spent >= budget.amountNano) exhausted(budget, account.spent);
+        grew(budget, account.spent - nano, account.spent);
       }
     },
 

@@ -29,7 +29,8 @@ export type RedisCountersDeps = {
   substitute(): Counters;
   /** What the ledger in the database says was spent from the day `from` on, nano-dollars. */
   load(budget: Budget, from: number): Promise<number>;
-  exhausted(budget: Budget, spent: number): void;
+  /** What was spent on a budget grew, nano-dollars. */
+  grew(budget: Budget, before: number, after: number): void;
   /** Redis cannot be reached; said once until it can. */
   failed(error: unknown): void;
 };
@@ -150,7 +151,7 @@ type Scripts = {
 
 /** Resolves when Redis answers or did not for `connectMs`. */
 export async function redisCounters(deps: RedisCountersDeps): Promise<Counters> {
-  const { url, now, load, exhausted, failed } = deps;
+  const { url, now, load, grew, failed } = deps;
   const client = connect(url);
   let me = createName();
   /** Counts here while Redis is away. */
@@ -177,7 +178,7 @@ export async function redisCounters(deps: RedisCountersDeps): Promise<Counters> 
       spent,
       Number.isFinite(end) ? end + dayMs : '',
     );
-    if (before !== null && Number(before) < budget.amountNano && spent >= budget.amountNano) exhausted(budget, spent);
+    if (before !== null) grew(budget, Number(before), spent);
   };
 
   const found = async () => {
@@ -264,8 +265,7 @@ export async function redisCounters(deps: RedisCountersDeps): Promise<Counters> 
         client
           .viaductSpend(1, spentKey(budget, start), nano)
           .then((spent) => {
-            if (spent !== null && spent >= budget.amountNano && spent - nano < budget.amountNano)
-              exhausted(budget, spent);
+            if (spent !== null) grew(budget, spent - nano, spent);
           })
           .catch(lost);
       }
@@ -277,6 +277,8 @@ export async function redisCounters(deps: RedisCountersDeps): Promise<Counters> 
       const known = await client.get(spentKey(budget, start));
       return known === null ? load(budget, start) : Number(known);
     },
+
+    isReachable: async () => (await client.ping()) === 'PONG',
 
     async close() {
       clearInterval(heartbeat);

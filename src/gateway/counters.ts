@@ -46,6 +46,8 @@ export type Counters = {
   spend(budgets: readonly Budget[], nano: number, startedAt: number): void;
   /** For reports: spent in the running window, nano-dollars. */
   spent(budget: Budget): Promise<number>;
+  /** Whether what they are shared through answers; absent where nothing is shared. May also throw or take long. */
+  isReachable?(): Promise<boolean>;
   close(): Promise<void>;
 };
 

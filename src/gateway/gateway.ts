@@ -15,13 +15,11 @@ export type * from './contract.ts';
 export function createGateway(deps: GatewayDeps): Gateway {
   /** By target; what was learned outlives a change of the configuration. */
   const health = new Map<string, Health>();
-  const setUp = (providers: Setup['providers'], models: Setup['models']): Setup => ({
-    deps,
-    providers,
-    models,
-    router: createRouter({ providers, models, prices: deps.prices, random: deps.random ?? Math.random, health }),
-  });
-  let setup = setUp(deps.providers, deps.models ?? {});
+  const setUp = (deps: GatewayDeps): Setup => {
+    const { providers, models = {}, prices, random = Math.random } = deps;
+    return { deps, providers, models, router: createRouter({ providers, models, prices, random, health }) };
+  };
+  let setup = setUp(deps);
 
   return {
     async enter(credentials) {
@@ -31,8 +29,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
       return new EnteredCaller(setup, credentials, identity, enteredAt);
     },
 
-    configure({ providers, models }) {
-      setup = setUp(providers, models);
+    configure(changes) {
+      setup = setUp({ ...setup.deps, ...changes });
     },
 
     health() {
