@@ -4,12 +4,14 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex, Readable } from 'node:stream';
-import { type Dispatcher, Pool } from 'undici';
+import { type Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import type { Cancel } from './cancel.ts';
 
 export type HttpClientOptions = {
   /** Milliseconds to open a connection. */
   connectTimeoutMs?: number;
+  /** Through the proxy that the environment names, unless NO_PROXY has the host: see proxy.ts. */
+  proxied?: boolean;
 };
 
 export type HttpRequest = {
@@ -46,15 +48,20 @@ export class TooLarge extends Error {
 }
 
 /** `origin`: scheme, host and port. Connections are kept alive and never pipelined: a slow answer holds up no other. */
-export function createHttpClient(origin: string, { connectTimeoutMs = 10_000 }: HttpClientOptions = {}): HttpClient {
-  const pool = new Pool(origin, {
+export function createHttpClient(origin: string, options: HttpClientOptions = {}): HttpClient {
+  const { connectTimeoutMs = 10_000, proxied = false } = options;
+  const settings = {
     allowH2: false,
     pipelining: 1,
     connect: { timeout: connectTimeoutMs },
     // Whoever sends knows how long it will wait; two timers per request that never fire cost more than they give.
     headersTimeout: 0,
     bodyTimeout: 0,
-  });
+  };
+  const tunnel = { connectTimeout: connectTimeoutMs, requestTls: settings.connect };
+  const pool: Dispatcher = proxied
+    ? new EnvHttpProxyAgent({ ...settings, ...tunnel }).compose(towards(origin))
+    : new Pool(origin, settings);
   return {
     send: (request) =>
       new Promise((resolve, reject) => {
@@ -67,6 +74,13 @@ export function createHttpClient(origin: string, { connectTimeoutMs = 10_000 }: 
     close: () => pool.close(),
   };
 }
+
+/** An agent serves many origins and must be told which. */
+const towards =
+  (origin: string): Dispatcher.DispatcherComposeInterceptor =>
+  (dispatch) =>
+  (options, handler) =>
+    dispatch({ ...options, origin }, handler);
 
 const optionsOf = ({ path, method, headers, body }: HttpRequest): Dispatcher.DispatchOptions => ({
   path,

@@ -7,6 +7,7 @@ import type { JsonObject } from '../core/json.ts';
 import type { CallContext, NativeRequest, Provider, RelayRequest } from '../core/provider.ts';
 import { type Cancel, cancelOf } from '../lib/cancel.ts';
 import { type ByteStream, createHttpClient, type HttpReply, type HttpRequest, TooLarge } from '../lib/http-client.ts';
+import { asksForProxy } from '../lib/proxy.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
 import type { Dialect, Headers } from './define.ts';
 import { createKeyring } from './keyring.ts';
@@ -167,7 +168,10 @@ function createCaller({
 }: HttpProviderOptions) {
   const { origin, pathname, search } = new URL(baseUrl);
   const base = pathname.replace(/\/+$/, '');
-  const client = createHttpClient(origin, connectTimeout ? { connectTimeoutMs: connectTimeout * 1000 } : {});
+  const client = createHttpClient(origin, {
+    ...(connectTimeout && { connectTimeoutMs: connectTimeout * 1000 }),
+    proxied: asksForProxy(origin, process.env),
+  });
   const ring = createKeyring(keys);
   const authorized = authorize ?? ((key: string) => (key ? { authorization: `Bearer ${key}` } : {}));
   // The query of the base URL (`?api-version=…`) goes with every path.
