@@ -177,6 +177,8 @@ export type Prices = {
   cost(target: PricedTarget, usage: Usage, busyMs: number): number | undefined;
   /** For routing by price; undefined when unknown. */
   price(target: PricedTarget): Price | undefined;
+  /** What the machine costs for a million tokens of a local model, at the speed it had so far; undefined for what is not local. */
+  machinePrice?(target: PricedTarget): Price | undefined;
 };
 export type PricedTarget = { provider: string; kind: string; model: string };
 
@@ -197,6 +199,8 @@ export type Caller = {
   /** One name, resolved as a call would. Throws model_not_found, with what would make the name work. */
   model(name: string): Promise<ModelEntry>;
   /** A provider's own API, any path: see Provider.native. */
+  /** How many of a name's targets speak `protocol` themselves. Throws as `model` does. */
+  speaks(protocol: Protocol, model: string): Promise<'all' | 'some' | 'none'>;
   native(provider: string, request: NativeRequest): Promise<Served & { reply: NativeReply }>;
   nativeSocket(provider: string, request: NativeRequest): Promise<Served & { connection: NativeSocket }>;
 };

@@ -59,3 +59,16 @@ test('a local model costs power and depreciation for the time it is busy', () =>
   );
   assert.ok(Math.abs((hour ?? 0) - (0.1 * 0.3 + 1000 / 10_000)) < 1e-12);
 });
+
+test('a local model has a price per token too: at the usual speed until it has answered, then at its own', () => {
+  const prices = createPrices({ overrides: {}, machine, now });
+  const target = { provider: 'local', kind: 'local', model: 'm' };
+  const near = (one: number | undefined, other: number) => Math.abs((one ?? 0) - other) < 1e-9;
+  const perHour = 0.1 * 0.3 + 1000 / 10_000;
+  assert.ok(near(prices.machinePrice?.(target)?.output, (perHour / 3600 / 30) * 1e6));
+  // 100 tokens and a short prompt in ten seconds.
+  prices.cost(target, { input: 0, output: 100 }, 10_000);
+  assert.ok(near(prices.machinePrice?.(target)?.output, (perHour / 3600 / 10) * 1e6));
+  assert.ok(near(prices.machinePrice?.(target)?.input, (perHour / 3600 / 100) * 1e6));
+  assert.equal(prices.machinePrice?.({ ...target, kind: 'openai' }), undefined);
+});

@@ -27,6 +27,15 @@ export type PricesDeps = {
 const believedMs = 600_000;
 const maxRemembered = 5000;
 
+/** Tokens a second of a local model that has not answered yet. */
+const assumedSpeed = 30;
+/** Reading a token of the prompt takes this part of writing one of the answer. */
+const readingShare = 0.1;
+/** Fewer tokens say little of a speed. */
+const tellingTokens = 8;
+/** Weight of the newest measurement. */
+const smoothing = 0.3;
+
 /** Per million tokens; above `from` input tokens another price holds for the whole request. */
 type Rate = { base: number; tiers: { start: number; price: number }[] };
 type Rates = { input: Rate; output: Rate; cacheRead: Rate; cacheWrite: Rate; reasoning: Rate; image: Rate };
@@ -35,6 +44,16 @@ export function createPrices({ overrides, machine, now }: PricesDeps): Prices {
   const remembered = new Map<string, { rates: Rates | undefined; until: number }>();
   const usdPerBusyMs =
     ((machine.watts / 1000) * machine.pricePerKwh + machine.hardwarePrice / machine.lifetimeHours) / 3_600_000;
+
+  /** Local model → busy milliseconds for one token of an answer. */
+  const paces = new Map<string, number>();
+  const learn = (model: string, { input, output }: Usage, busyMs: number) => {
+    const tokens = output + input * readingShare;
+    if (output < tellingTokens || busyMs <= 0) return;
+    if (paces.size >= maxRemembered) paces.clear();
+    const known = paces.get(model) ?? busyMs / tokens;
+    paces.set(model, known + smoothing * (busyMs / tokens - known));
+  };
 
   const overrideOf = ({ provider, model }: PricedTarget) =>
     overrides[`${provider}/${model}`] ?? overrides[`${provider}/*`];
@@ -56,7 +75,14 @@ export function createPrices({ overrides, machine, now }: PricesDeps): Prices {
       if (target.kind === 'openrouter' && usage.cost !== undefined && !overrideOf(target)) return usage.cost;
       const rates = ratesOf(target);
       if (rates) return total(rates, usage);
-      return target.kind === 'local' ? busyMs * usdPerBusyMs : undefined;
+      if (target.kind !== 'local') return undefined;
+      learn(target.model, usage, busyMs);
+      return busyMs * usdPerBusyMs;
+    },
+    machinePrice({ kind, model }) {
+      if (kind !== 'local') return undefined;
+      const output = (paces.get(model) ?? 1000 / assumedSpeed) * usdPerBusyMs * 1e6;
+      return { input: output * readingShare, output };
     },
     price(target): Price | undefined {
       const rates = ratesOf(target);

@@ -29,6 +29,7 @@ const prices: Prices = {
     const cost = costs[`${name}/${model}`];
     return cost === undefined ? undefined : { input: cost, output: cost };
   },
+  machinePrice: ({ kind }) => (kind === 'local' ? { input: 0.25, output: 2.5 } : undefined),
 };
 const noNeeds: Needs = { tools: false, images: false, jsonSchema: false, inputTokens: 10, maxTokens: undefined };
 const plain: Wish = { tags: undefined, privacy: undefined, providers: undefined, needs: noNeeds };
@@ -148,6 +149,12 @@ test('max_price leaves the dear and the unknown out', async () => {
   });
 });
 
+test('max_price counts a local model at what its machine costs', async () => {
+  const targets = ['local/qwen3:8b', 'openai/small'];
+  assert.deepEqual(await order({ targets, max_price: { output: 2 } }), ['openai/small']);
+  assert.deepEqual(await order({ targets, max_price: { output: 3 } }), targets);
+});
+
 test('a request goes only to targets that can', async () => {
   const able = provider('able', {
     describe: known({
@@ -213,6 +220,16 @@ test('OpenRouter’s provider object', async () => {
   assert.deepEqual(await order({ targets }, wish({ only: ['anthropic'] })), ['anthropic/mid']);
   assert.deepEqual(await order({ targets }, wish({ ignore: ['openai'] })), ['anthropic/mid']);
   assert.deepEqual(await order({ targets }, wish({ sort: 'price' })), ['openai/small', 'anthropic/mid', 'openai/big']);
+  assert.deepEqual(await order({ targets }, wish({ sort: { by: 'price', partition: 'model' } })), [
+    'openai/small',
+    'anthropic/mid',
+    'openai/big',
+  ]);
+  const clouds = [provider('aws', { kind: 'bedrock' }), provider('Cloud', { kind: 'vertex' })];
+  const cloud = (fields: object) => order({ targets: ['aws/m', 'Cloud/m'] }, wish(fields), undefined, clouds);
+  assert.deepEqual(await cloud({ only: ['google-vertex/us-east5'] }), ['Cloud/m']);
+  assert.deepEqual(await cloud({ order: ['cloud'] }), ['Cloud/m', 'aws/m']);
+  assert.deepEqual(await cloud({ ignore: ['amazon-bedrock'] }), ['Cloud/m']);
   assert.deepEqual(await order({ targets }, wish({ max_price: { prompt: 2 } })), ['openai/small']);
   assert.deepEqual(await order({ targets }, wish({ allow_fallbacks: false })), ['openai/big']);
   assert.deepEqual(await order({ targets }, wish({ order: ['anthropic'], allow_fallbacks: false })), ['anthropic/mid']);

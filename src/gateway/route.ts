@@ -103,7 +103,12 @@ export function createRouter({ providers, models, prices, random, health }: Rout
     const shadow = settings.shadow && targetOf(settings.shadow.to);
     return { settings, targets, ...(canary && { canary }), ...(shadow && { shadow }) };
   };
-  for (const [name, settings] of Object.entries(models)) routes.set(name, routeOf(settings));
+  for (const [name, settings] of Object.entries(models)) {
+    const route = routeOf(settings);
+    routes.set(name, route);
+    // What a local model can do stands in its file, which the first question begins to read: it is to be known in time.
+    for (const { provider, model } of route.targets) provider.describe?.(model);
+  }
 
   /** Names that no section of the configuration mentions, so bounded: anybody may invent them. */
   const found = new Map<string, Route>();
@@ -253,7 +258,7 @@ function cheaper(
   prices: Prices | undefined,
 ): Target[] {
   const left = targets.filter(({ priced, provider }) => {
-    const price = prices?.price(priced);
+    const price = prices?.price(priced) ?? prices?.machinePrice?.(priced);
     if (!price) return provider.kind === 'local';
     return price.input <= (max.input ?? Infinity) && price.output <= (max.output ?? Infinity);
   });
@@ -339,8 +344,7 @@ function prefer(
   needs: Needs,
   random: () => number,
 ): Target[] {
-  const named = ({ provider }: Target, names: string[]) =>
-    names.includes(provider.name) || names.includes(provider.kind);
+  const named = (target: Target, names: string[]) => names.some((name) => isCalled(target, name));
   let left = targets.filter(
     (target) =>
       target.provider.kind === 'openrouter' || ((!only || named(target, only)) && !(ignore && named(target, ignore))),
@@ -359,7 +363,7 @@ function prefer(
     left = sortTargets(left, 'latency', { needs } as Wish, prices, random, 0);
   if (order) {
     const place = (target: Target) => {
-      const index = order.findIndex((name) => name === target.provider.name || name === target.provider.kind);
+      const index = order.findIndex((name) => isCalled(target, name));
       return index === -1 ? order.length : index;
     };
     left = sortedBy(left, place);
@@ -370,6 +374,23 @@ function prefer(
       });
   } else if (allowFallbacks === false) left = left.slice(0, 1);
   return left;
+}
+
+/** OpenRouter's words for kinds of ours. Source: https://openrouter.ai/docs/features/provider-routing */
+const openRouterNames: Record<string, string> = {
+  'google-vertex': 'vertex',
+  'google-ai-studio': 'gemini',
+  'amazon-bedrock': 'bedrock',
+  xai: 'grok',
+  'x-ai': 'grok',
+  moonshotai: 'kimi',
+  alibaba: 'qwen',
+};
+
+/** By its name here, its kind, or OpenRouter's word for that, which may go on with a region: `google-vertex/us-east5`. */
+function isCalled({ provider }: Target, name: string): boolean {
+  const [word = ''] = name.split('/', 1);
+  return name === provider.name.toLowerCase() || word === provider.kind || openRouterNames[word] === provider.kind;
 }
 
 /** Drops targets known to be unable, as long as one is left that may be able. */
@@ -439,7 +460,8 @@ function readPreferences(fields: JsonObject): Preferences {
       ? value.filter((name) => typeof name === 'string').map((name) => name.toLowerCase())
       : undefined;
   const price = (value: unknown) => (value === undefined ? undefined : Number(value));
-  const { order, only, ignore, sort, max_price, allow_fallbacks } = fields;
+  const { order, only, ignore, max_price, allow_fallbacks } = fields;
+  const sort = isObject(fields['sort']) ? fields['sort']['by'] : fields['sort'];
   const maxPrice = isObject(max_price)
     ? { input: price(max_price['prompt']), output: price(max_price['completion']) }
     : undefined;
