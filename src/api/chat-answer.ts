@@ -90,7 +90,9 @@ const oneCallBytes = 64 * 1024;
 async function sendRelay(reply: FastifyReply, relay: RelayReply, served: Served) {
   const body = Array.isArray(relay.body) ? relay.body[0] : await buffer(relay.body);
   reply.hijack();
-  const headers = { ...reply.getHeaders(), ...relay.headers, ...servedHeaders(served), 'content-length': body.length };
+  const headers = Object.assign(servedHeaders(served), reply.getHeaders(), relay.headers, {
+    'content-length': body.length,
+  });
   reply.raw.writeHead(relay.status, headers as OutgoingHttpHeaders);
   // As text with one character a byte it goes out together with the headers, in one system call.
   if (body.length < oneCallBytes) reply.raw.end(body.toString('latin1'), 'latin1');

@@ -6,16 +6,26 @@ import type { Reading } from './counters.ts';
 
 export function limitHeaders(readings: Reading[]): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const kind of ['requests', 'tokens'] as const) {
-    let tightest: Reading | undefined;
-    for (const reading of readings)
-      if (reading.kind === kind && (!tightest || reading.remaining < tightest.remaining)) tightest = reading;
-    if (!tightest) continue;
-    headers[`x-ratelimit-limit-${kind}`] = String(tightest.limit);
-    headers[`x-ratelimit-remaining-${kind}`] = String(tightest.remaining);
-    headers[`x-ratelimit-reset-${kind}`] = goDuration(tightest.resetMs);
+  const requests = tightest(readings, 'requests');
+  if (requests) {
+    headers['x-ratelimit-limit-requests'] = String(requests.limit);
+    headers['x-ratelimit-remaining-requests'] = String(requests.remaining);
+    headers['x-ratelimit-reset-requests'] = goDuration(requests.resetMs);
+  }
+  const tokens = tightest(readings, 'tokens');
+  if (tokens) {
+    headers['x-ratelimit-limit-tokens'] = String(tokens.limit);
+    headers['x-ratelimit-remaining-tokens'] = String(tokens.remaining);
+    headers['x-ratelimit-reset-tokens'] = goDuration(tokens.resetMs);
   }
   return headers;
+}
+
+function tightest(readings: Reading[], kind: Reading['kind']): Reading | undefined {
+  let found: Reading | undefined;
+  for (const reading of readings)
+    if (reading.kind === kind && (!found || reading.remaining < found.remaining)) found = reading;
+  return found;
 }
 
 /** As Go prints durations, to the millisecond, rounded up: `6m0s`, `8.64s`, `12ms`, `0s`. */

@@ -177,12 +177,19 @@ function createCaller({
   // The query of the base URL (`?api-version=…`) goes with every path.
   const locate = (path: string) => base + (search ? path + (path.includes('?') ? '&' : '?') + search.slice(1) : path);
 
-  const send = async (request: HttpRequest) => {
-    try {
-      return await client.send(request);
-    } catch (error) {
+  const send = (request: HttpRequest) =>
+    client.send(request).catch((error: unknown) => {
       throw connectionError(name, error, request.cancel);
-    }
+    });
+  /** By key, made once: nearly every request has the same. */
+  const usualHeaders = new Map<string, Record<string, string>>();
+  const headersFor = (key: string, hasBody: boolean, own: Record<string, string> | undefined) => {
+    const known = hasBody && !own ? usualHeaders.get(key) : undefined;
+    if (known) return known;
+    const type = hasBody ? { 'content-type': 'application/json' } : {};
+    const headers = { ...type, ...fixed, ...(own && withOwn(fixed, own)), ...authorized(key) };
+    if (hasBody && !own) usualHeaders.set(key, headers);
+    return headers;
   };
   const signed = async (request: HttpRequest & { body?: string | Buffer }) => {
     try {
@@ -213,14 +220,9 @@ function createCaller({
     ) {
       for (;;) {
         const key = ring.take();
-        const headers = {
-          ...(body !== undefined && { 'content-type': 'application/json' }),
-          ...fixed,
-          ...(own && withOwn(fixed, own)),
-          ...authorized(key),
-        };
+        const headers = headersFor(key, body !== undefined, own);
         const request = { method, path: locate(path), headers, cancel, ...(body !== undefined && { body }) };
-        const reply = await send(sign ? await signed(request) : request);
+        const reply = await send(sign ? await signed({ ...request, headers: { ...headers } }) : request);
         if (reply.status < 300) return reply;
         const error = await failure(name, reply, dialect, key);
         const restMs = restAfter(error, keys.length);
@@ -349,13 +351,10 @@ function notTheProtocol(name: string, body?: ByteStream): ViaductError {
   );
 }
 
-async function wholeBody(name: string, body: ByteStream): Promise<Buffer> {
-  try {
-    return await body.whole(replyLimit);
-  } catch (error) {
+const wholeBody = (name: string, body: ByteStream): Promise<Buffer> =>
+  body.whole(replyLimit).catch((error: unknown) => {
     throw readError(name, error);
-  }
-}
+  });
 
 /** Failures while a body is read: ours pass, an abort's reason is one of them. */
 function readError(name: string, error: unknown): ViaductError {

@@ -67,23 +67,28 @@ function invalid(param: string, value: unknown, expected: string) {
   return new ViaductError('invalid_request', message, { param });
 }
 
-/** What every piece of the answer says of itself. The fingerprint of a local model is that of its weights. */
+/** What every piece of the answer says of itself: made when it is needed, for a relayed answer never. The fingerprint of a local model is that of its weights. */
 function contextOf({ services }: Exchange, body: JsonObject): (served?: Served) => StreamContext {
-  const { stream_options, reasoning, functions, model } = body;
-  const context: StreamContext = {
-    id: `chatcmpl-${randomUUID().replaceAll('-', '')}`,
-    created: Math.floor(services.now() / 1000),
-    model: String(model),
-    includeUsage: field(stream_options, 'include_usage') === true,
-    hideReasoning: field(reasoning, 'exclude') === true,
-    legacyFunctions: Array.isArray(functions),
-    customTools: customToolNames(body['tools']),
-  };
+  let context: StreamContext | undefined;
   return (served) => {
+    context ??= newContext(body, services.now());
     const digest = served?.report.digest;
     return digest ? { ...context, systemFingerprint: `fp_${digest.replace('sha256:', '').slice(0, 12)}` } : context;
   };
 }
+
+const newContext = (
+  { stream_options, reasoning, functions, tools, model }: JsonObject,
+  now: number,
+): StreamContext => ({
+  id: `chatcmpl-${randomUUID().replaceAll('-', '')}`,
+  created: Math.floor(now / 1000),
+  model: String(model),
+  includeUsage: field(stream_options, 'include_usage') === true,
+  hideReasoning: field(reasoning, 'exclude') === true,
+  legacyFunctions: Array.isArray(functions),
+  customTools: customToolNames(tools),
+});
 
 const field = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;

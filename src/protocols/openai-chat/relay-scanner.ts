@@ -113,10 +113,9 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
 
   return Object.assign(seen, {
     push(chunk: Buffer) {
+      if (mode === 'unknown') mode = modeOf(chunk) ?? mode;
       if (mode === 'json') return keepBody(chunk);
       const bytes = chunk.toString('latin1');
-      if (mode === 'unknown') mode = modeOf(bytes) ?? mode;
-      if (mode === 'json') return keepBody(chunk);
       if (mode !== 'stream') return keep(bytes);
       const whole = bytes.lastIndexOf('\n') + 1;
       if (whole > 0) scan(takeRest(whole === bytes.length ? bytes : bytes.slice(0, whole)));
@@ -143,12 +142,15 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
   });
 }
 
+const brace = 0x7b;
 const lineEnds = /\r\n|\n|\r/;
 const decodeUtf8 = (bytes: string) => Buffer.from(bytes, 'latin1').toString('utf8');
 
 /** JSON begins with a brace; undefined while there is only white space. Anything else that is no stream fails in the end as JSON. */
-function modeOf(bytes: string): 'stream' | 'json' | undefined {
-  const text = decodeUtf8(bytes.slice(0, 64))
+function modeOf(bytes: Buffer): 'stream' | 'json' | undefined {
+  if (bytes[0] === brace) return 'json';
+  const text = bytes
+    .toString('utf8', 0, 64)
     .replace(/^\uFEFF/, '')
     .trimStart();
   if (text === '') return undefined;
