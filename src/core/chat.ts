@@ -10,6 +10,7 @@ export type Protocol =
   | 'openai-chat'
   | 'openai-completions'
   | 'openai-responses'
+  | 'openai-responses-compact'
   | 'anthropic-messages'
   | 'gemini'
   | 'bedrock-converse'

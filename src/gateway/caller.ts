@@ -1,4 +1,5 @@
 /** A caller who has been let in: every operation is routed, admitted, attempted and accounted here. */
+import type { Protocol } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type {
@@ -154,6 +155,13 @@ export class EnteredCaller implements Caller {
     // The list has it under its whole name: "smollm2:latest".
     const whole = entries.find(({ id }) => provider.kind === 'local' && id === known?.id);
     return { ...known, ...whole, id: name, provider: provider.name };
+  }
+
+  async speaks(protocol: Protocol, model: string): Promise<'all' | 'some' | 'none'> {
+    const { targets } = await this.#resolve(model);
+    const able = targets.filter((target) => target.provider.relays(protocol, target.model)).length;
+    if (able === 0) return 'none';
+    return able === targets.length ? 'all' : 'some';
   }
 
   async native(name: string, request: NativeRequest): Promise<Served & { reply: NativeReply }> {

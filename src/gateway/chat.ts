@@ -36,7 +36,11 @@ export async function openChat(
   });
 
   // A time to the first token exists only in a stream: a route that bounds it is streamed, whatever the client wants.
-  const mustStream = settings.timeout.first_token !== undefined && !call.stream;
+  const mustStream =
+    settings.timeout.first_token !== undefined &&
+    !call.stream &&
+    call.protocol !== 'openai-responses-compact' &&
+    call.protocol !== 'openai-completions';
   if (call.body && provider.relay && provider.relays(call.protocol, target.model) && !(mustStream && provider.chat)) {
     const body = relayedBody(call.body, provider.kind, model);
     const { protocol, stream, headers } = call;

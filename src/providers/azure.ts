@@ -1,7 +1,14 @@
 import { z } from 'zod';
 import { apiSettings, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiEmbed, openaiImage, openaiModels, openaiResponses } from './openai-dialect.ts';
+import {
+  openaiChat,
+  openaiCompact,
+  openaiEmbed,
+  openaiImage,
+  openaiModels,
+  openaiResponses,
+} from './openai-dialect.ts';
 
 /**
  * OpenAI's models on Azure. Without `api_version` the newer API is used, whose paths are OpenAI's own; with it the older
@@ -34,7 +41,7 @@ export const azure = defineProvider({
     };
     if (version === undefined)
       return createHttpProvider(
-        { ...common, baseUrl: `${resource}/openai/v1`, dialects: [openaiChat(chat), openaiResponses] },
+        { ...common, baseUrl: `${resource}/openai/v1`, dialects: [openaiChat(chat), openaiResponses, openaiCompact] },
         (upstream) => ({ embed: openaiEmbed(upstream), image: openaiImage(upstream), models: openaiModels(upstream) }),
       );
     return createHttpProvider(

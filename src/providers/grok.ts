@@ -4,7 +4,14 @@ import { describer } from './abilities.ts';
 import { without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiEmbed, openaiImage, openaiModels, openaiResponses } from './openai-dialect.ts';
+import {
+  openaiChat,
+  openaiCompact,
+  openaiEmbed,
+  openaiImage,
+  openaiModels,
+  openaiResponses,
+} from './openai-dialect.ts';
 
 /** Grok, by xAI. https://docs.x.ai/docs/api-reference */
 export const grok = defineProvider({
@@ -19,7 +26,11 @@ export const grok = defineProvider({
         keys: keysOf(config),
         headers: config.headers,
         connectTimeout: config.connect_timeout,
-        dialects: [openaiChat({ samplers: false, cacheMarks: false, reasoningHistory: 'omit' }), openaiResponses],
+        dialects: [
+          openaiChat({ samplers: false, cacheMarks: false, reasoningHistory: 'omit' }),
+          openaiResponses,
+          openaiCompact,
+        ],
         adapt: (body, { protocol }) => (protocol === 'openai-chat' ? withoutRefused(body) : body),
       },
       (upstream) => ({

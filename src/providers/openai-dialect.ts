@@ -4,6 +4,7 @@ import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Capability, ModelInfo, RelayFilter } from '../core/provider.ts';
 import * as chat from '../protocols/openai-chat.ts';
+import * as completions from '../protocols/openai-completions-reply.ts';
 import * as embeddings from '../protocols/openai-embeddings.ts';
 import * as responses from '../protocols/openai-responses.ts';
 import { list, object } from '../protocols/read.ts';
@@ -34,6 +35,22 @@ export const openaiResponses: Dialect = {
   decodeError: responses.decodeError,
   createRelayScanner: responses.createRelayScanner,
 };
+
+/** POST /responses/compact, relayed: the provider's own summary, which only it can read. */
+export const openaiCompact: Dialect = {
+  ...openaiResponses,
+  protocol: 'openai-responses-compact',
+  path: '/responses/compact',
+};
+
+/** Legacy completions, relayed: a prompt as it is, several of them, `echo`, `best_of`. Whatever else speaks is asked for chats. */
+export const openaiCompletions = (takes?: (model: string) => boolean): Dialect => ({
+  ...openaiChat({}, '/completions'),
+  protocol: 'openai-completions',
+  ...(takes && { takes }),
+  createStreamDecoder: completions.createStreamDecoder,
+  decodeResponse: completions.decodeResponse,
+});
 
 /** Usage of a stream comes only when asked for. A client that did not ask does not get the chunk that carries it. */
 function askForUsage(body: JsonObject): { body: JsonObject; filter?: RelayFilter } {

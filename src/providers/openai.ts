@@ -2,7 +2,15 @@ import { z } from 'zod';
 import { describer } from './abilities.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiEmbed, openaiImage, openaiModels, openaiResponses } from './openai-dialect.ts';
+import {
+  openaiChat,
+  openaiCompact,
+  openaiCompletions,
+  openaiEmbed,
+  openaiImage,
+  openaiModels,
+  openaiResponses,
+} from './openai-dialect.ts';
 
 /** OpenAI itself. https://platform.openai.com/docs/api-reference */
 export const openai = defineProvider({
@@ -33,6 +41,9 @@ export const openai = defineProvider({
             cacheMarks: false,
           }),
           openaiResponses,
+          openaiCompact,
+          // Chat models have no completions; asked for them, they are asked as chats.
+          openaiCompletions((model) => /instruct|^(davinci|babbage)-002/.test(model)),
         ],
       },
       (upstream) => ({

@@ -10,7 +10,7 @@ import type { Caller } from '../gateway/gateway.ts';
 import { type CompactionItem, chatRequest, type Item, type Settings } from '../protocols/openai-responses.ts';
 import { boundaries, isInstruction } from './boundaries.ts';
 import { newId } from './ids.ts';
-import { isSealedByProvider, type Sealer } from './seal.ts';
+import { isSealedHere, type Sealer } from './seal.ts';
 import { estimateTokens } from './size.ts';
 
 /** A context as a model is to see it, and what a compaction item holds of it under its seal. */
@@ -70,10 +70,12 @@ export function conversationOf(items: readonly Item[], owner: string, sealer: Se
   const last = items.findLastIndex(({ type }) => type === 'compaction');
   const item = items[last];
   if (item?.type !== 'compaction') return { instructions: [], summary: '', requests: [], latest: [...items] };
+  // Sealed by a provider: it alone can open it, and what stands before it belongs to it (see native.ts).
+  if (!isSealedHere(item.encrypted_content)) {
+    const earlier = conversationOf(items.slice(0, last), owner, sealer);
+    return { ...earlier, latest: [...earlier.latest, ...items.slice(last)] };
+  }
   const before = items.slice(0, last).filter(isInstruction);
-  // Sealed by a provider: it alone can open it, see native.ts.
-  if (isSealedByProvider(item.encrypted_content))
-    return { instructions: before, summary: '', requests: [], latest: items.slice(last) };
   const sealed = sealer.open('compaction', owner, item.encrypted_content) as Conversation;
   const known = new Set(sealed.instructions.map(contentOf));
   return {

@@ -4,6 +4,7 @@ import { decodeInput, type Item, type Settings } from '../protocols/openai-respo
 import type { ConversationStore } from '../store/conversations.ts';
 import type { ResponseStore, StoredItem } from '../store/responses.ts';
 import { newId } from './ids.ts';
+import { hasForeignCompaction } from './sealed-items.ts';
 
 export type Context = {
   /** What was said before, oldest first; compactions not yet opened. */
@@ -83,6 +84,12 @@ async function earlierItems(
   }
   if (conversationId === undefined) return [];
   const items = await conversations.items(owner, conversationId);
-  if (items) return asItems(items);
+  if (items) return sinceForeignCompaction(asItems(items));
   throw new ViaductError('not_found', `Conversation with id '${conversationId}' not found.`, { param: 'conversation' });
+}
+
+/** A compaction of the provider's own stands for everything before it. Ours are opened later, see conversationOf. */
+function sinceForeignCompaction(items: Item[]): Item[] {
+  const last = items.findLastIndex((item) => hasForeignCompaction([item]));
+  return last === -1 ? items : items.slice(last);
 }

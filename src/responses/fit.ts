@@ -4,6 +4,7 @@ import type { Caller, ChatAnswer, ChatCall } from '../gateway/gateway.ts';
 import type { CompactionItem, Item, Settings } from '../protocols/openai-responses.ts';
 import { type Conversation, compact, plain } from './compaction.ts';
 import type { Sealer } from './seal.ts';
+import { hasForeignCompaction } from './sealed-items.ts';
 import { charactersOf, estimateTokens } from './size.ts';
 import { dropOldest } from './truncate.ts';
 
@@ -19,6 +20,8 @@ export type FitOptions = {
   sealer: Sealer;
   /** Items without compactions → the call to make. */
   callOf(items: readonly Item[]): ChatCall;
+  /** The provider keeps to `context_management` itself: ours is for what it still refuses. */
+  managedThere: boolean;
 };
 
 const maxCompactions = 4;
@@ -30,7 +33,7 @@ const maxTruncations = 12;
  * Throws what the model's provider throws, context_length_exceeded where nothing may or can go.
  */
 export async function askWithin(whole: Conversation, options: FitOptions): Promise<Fitted> {
-  const { caller, settings, callOf } = options;
+  const { caller, settings, callOf, managedThere } = options;
   const [management] = settings.context_management ?? [];
   const threshold = management?.compact_threshold ?? undefined;
   let conversation = whole;
@@ -46,14 +49,15 @@ export async function askWithin(whole: Conversation, options: FitOptions): Promi
     shrink(made.conversation);
   };
 
-  if (threshold !== undefined && (await reaches(threshold, items, caller, callOf(items)))) await compactTo(threshold);
+  if (!managedThere && threshold !== undefined && (await reaches(threshold, items, caller, callOf(items))))
+    await compactTo(threshold);
   let limit = Math.min(threshold ?? Number.POSITIVE_INFINITY, estimateTokens(items));
   for (let attempt = 0; attempt <= maxTruncations; attempt++) {
     try {
       return { answer: await caller.chat(callOf(items)), compaction };
     } catch (thrown) {
       const error = ViaductError.from(thrown);
-      if (error.code !== 'context_length_exceeded') throw error;
+      if (error.code !== 'context_length_exceeded' || hasForeignCompaction(items)) throw error;
       limit = Math.floor(limit * 0.7);
       if (management && attempt < maxCompactions) await compactTo(limit);
       else shrink(truncated(conversation, management !== undefined || settings.truncation === 'auto', error));

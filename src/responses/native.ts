@@ -5,21 +5,49 @@
 import { ViaductError } from '../core/errors.ts';
 import type { Json, JsonObject } from '../core/json.ts';
 import type { RelayReply } from '../core/provider.ts';
+import type { Caller } from '../gateway/gateway.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
 import { encodeReasoning, type Item, type OpenReasoning, type Settings } from '../protocols/openai-responses.ts';
+import type { Conversation } from './compaction.ts';
+import { isSealedHere } from './seal.ts';
+import { hasForeignCompaction } from './sealed-items.ts';
 
-/** The client's body with the context in place of what only this server knows. */
+/**
+ * True when nothing of this request is ours to know: nothing stored, nothing sealed here. Then a provider of this protocol may get it as
+ * it is.
+ */
+export function standsAlone({ previous_response_id, conversation, input }: JsonObject): boolean {
+  return previous_response_id == null && conversation == null && !(Array.isArray(input) && input.some(isOurs));
+}
+
+function isOurs(item: unknown): boolean {
+  if (typeof item !== 'object' || item === null) return false;
+  const { type, encrypted_content: sealed } = item as JsonObject;
+  return type === 'item_reference' || (typeof sealed === 'string' && isSealedHere(sealed));
+}
+
+/**
+ * Whether compaction is left to the model's providers: all targets have their own, or a compaction of theirs is in the conversation
+ * already. A route that mixes them with others is compacted here, so that every target can go on.
+ */
+export async function compactsItself({ latest }: Conversation, { model }: Settings, caller: Caller): Promise<boolean> {
+  const able = await caller.speaks('openai-responses-compact', model);
+  return able === 'all' || (able === 'some' && hasForeignCompaction(latest));
+}
+
+/** The client's body with the context in place of what only this server knows; `managed`: with its `context_management`. */
 export function nativeBody(
   body: JsonObject,
   settings: Settings,
   context: readonly Item[],
   open: OpenReasoning,
+  managed: boolean,
 ): JsonObject {
   const {
     previous_response_id: _previous,
     conversation: _conversation,
     background: _background,
-    context_management: _management,
+    context_management,
     options: _options,
     keep_alive: _keepAlive,
     ...rest
@@ -29,10 +57,18 @@ export function nativeBody(
   if (settings.reasoning) include.add('reasoning.encrypted_content');
   return {
     ...rest,
+    ...(managed && context_management !== undefined && { context_management }),
     store: false,
     input: context.flatMap((item) => encodeItem(item, open)),
     ...(include.size > 0 && { include: [...include] }),
   };
+}
+
+/** The body of POST /responses/compact: as the client sent it where it stands alone, else with the whole context. */
+export function compactBody(body: JsonObject, context: readonly Item[], open: OpenReasoning): JsonObject {
+  if (standsAlone(body)) return body;
+  const { previous_response_id: _previous, conversation: _conversation, ...rest } = body;
+  return { ...rest, input: context.flatMap((item) => encodeItem(item, open)) };
 }
 
 function encodeItem(item: Item, open: OpenReasoning): JsonObject[] {

@@ -1,7 +1,8 @@
 /** The Responses API's state on this server: what endpoints call. Made once, in server.ts. */
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { Caller } from '../gateway/gateway.ts';
+import type { RelayReply } from '../core/provider.ts';
+import type { Caller, Served } from '../gateway/gateway.ts';
 import { chatRequest, decodeSettings, type ResponseResource } from '../protocols/openai-responses.ts';
 import { conversationStore } from '../store/conversations.ts';
 import type { Store } from '../store/open.ts';
@@ -10,7 +11,9 @@ import { createBackground } from './background.ts';
 import { type Compaction, compact, conversationOf, plain } from './compaction.ts';
 import { asStored, resolveContext, type Stores } from './context.ts';
 import { createEventLog } from './event-log.ts';
+import { compactBody, compactsItself } from './native.ts';
 import { createSealer, openReasoning } from './seal.ts';
+import { checkSeals } from './sealed-items.ts';
 import { estimateTokens } from './size.ts';
 import { prepareTurn, type Turn, type TurnOptions } from './turn.ts';
 
@@ -66,10 +69,11 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
     await addToConversation(turn, owner);
   };
 
-  const contextOf = async (body: JsonObject, owner: string) => {
+  const contextOf = async (body: JsonObject, caller: Caller) => {
     const settings = decodeSettings(body);
-    const { before, input } = await resolveContext(body['input'], settings, owner, stores);
-    return { settings, conversation: conversationOf([...before, ...input], owner, sealer) };
+    const context = await resolveContext(body['input'], settings, caller.owner, stores);
+    await checkSeals(body['input'], context, settings, caller, sealer);
+    return { settings, conversation: conversationOf([...context.before, ...context.input], caller.owner, sealer) };
   };
 
   const background = createBackground(deps, log, addToConversation);
@@ -133,17 +137,38 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
       if (found.leaseUntil !== null) await background.cancel(id, found.resource);
     },
 
-    /** A conversation → the one item that stands for it, and what making it took. Throws as `prepare` does. */
-    async compact(body: JsonObject, caller: Caller): Promise<Compaction> {
-      const { settings, conversation } = await contextOf(body, caller.owner);
+    /**
+     * A conversation → the one item that stands for it, and what making it took; where the model's providers have their own compaction,
+     * their reply. Throws as `prepare` does.
+     */
+    async compact(body: JsonObject, caller: Caller): Promise<Compaction | (Served & { relay: RelayReply })> {
+      const { settings, conversation } = await contextOf(body, caller);
+      if (await compactsItself(conversation, settings, caller)) {
+        const open = openReasoning(sealer, caller.owner);
+        const items = plain(conversation);
+        const answer = await caller.chat({
+          protocol: 'openai-responses-compact',
+          model: settings.model,
+          stream: false,
+          body: compactBody(body, items, open),
+          decode: () => chatRequest(settings, items, open),
+        });
+        if ('relay' in answer) return answer;
+        throw new ViaductError(
+          'provider_invalid_response',
+          'The provider answered with something else than a compaction.',
+        );
+      }
       const limit = Math.min(Math.max(estimateTokens(plain(conversation)), 1000), mostCompacted);
       return compact(conversation, { caller, settings, sealer, limit, focus: settings.instructions ?? undefined });
     },
 
     /** How many tokens the request would take as input. */
     async countInput(body: JsonObject, caller: Caller): Promise<number> {
-      const { settings, conversation } = await contextOf(body, caller.owner);
-      const decode = () => chatRequest(settings, plain(conversation), openReasoning(sealer, caller.owner));
+      const { settings, conversation } = await contextOf(body, caller);
+      // What a provider sealed is a closed book: everything else is counted.
+      const items = plain(conversation).filter(({ type }) => type !== 'compaction');
+      const decode = () => chatRequest(settings, items, openReasoning(sealer, caller.owner));
       const call = { protocol: 'openai-responses', model: settings.model, stream: false, decode } as const;
       return (await caller.countTokens(call)).result;
     },

@@ -12,8 +12,8 @@ const prefix = 'vd1.';
 const nonceLength = 12;
 const tagLength = 16;
 
-/** OpenAI's own seals all begin alike: a route may mix what it relays with what it translates. */
-export const isSealedByProvider = (text: string) => text.startsWith('gAAAA');
+/** Everything else was sealed by a provider, for itself. */
+export const isSealedHere = (text: string) => text.startsWith(prefix);
 
 export type SealKind = 'reasoning' | 'compaction';
 
@@ -57,8 +57,8 @@ export function createSealer(secret: Buffer): Sealer {
   };
 }
 
-/** Opens the thoughts that this owner's responses sealed. Those that OpenAI itself sealed are left as they are, for OpenAI. */
+/** Opens the thoughts that this owner's responses sealed. Those that a provider sealed are left as they are, for it. */
 export const openReasoning =
   (sealer: Sealer, owner: string): OpenReasoning =>
   (text) =>
-    isSealedByProvider(text) ? foreignReasoning(text) : (sealer.open('reasoning', owner, text) as ReasoningPart);
+    isSealedHere(text) ? (sealer.open('reasoning', owner, text) as ReasoningPart) : foreignReasoning(text);

@@ -24,8 +24,9 @@ import { conversationOf, plain } from './compaction.ts';
 import { type Context, type Memory, resolveContext, type Stores } from './context.ts';
 import { askWithin, type Fitted } from './fit.ts';
 import { newId } from './ids.ts';
-import { nativeBody, nativeEvents } from './native.ts';
+import { compactsItself, nativeBody, nativeEvents } from './native.ts';
 import { openReasoning, type Sealer } from './seal.ts';
+import { checkSeals } from './sealed-items.ts';
 import { createToolFilter } from './tool-limits.ts';
 
 export type TurnDeps = { stores: Stores; sealer: Sealer; now: () => number };
@@ -77,11 +78,14 @@ export async function prepareTurn(
 ): Promise<Turn> {
   const settings = decodeSettings(stream ? { ...body, stream } : body);
   const context = await resolveContext(body['input'], settings, caller.owner, stores, memory);
+  await checkSeals(body['input'], context, settings, caller, sealer);
   const { owner } = caller;
   const openThought = openReasoning(sealer, owner);
   const conversation = conversationOf([...context.before, ...context.input], owner, sealer);
   // What a client can get wrong in its items is found here, before anything runs.
   checkItems(plain(conversation), openThought);
+  const managedThere = settings.context_management != null && (await compactsItself(conversation, settings, caller));
+  const untouched = settings.context_management == null || managedThere ? relay : undefined;
 
   const id = newId('resp');
   const encoder = createStreamEncoder({
@@ -102,7 +106,7 @@ export async function prepareTurn(
     protocol: 'openai-responses',
     model: settings.model,
     stream: settings.stream ?? false,
-    body: relay ?? nativeBody(stream ? { ...body, stream } : body, settings, fitting, openThought),
+    body: untouched ?? nativeBody(stream ? { ...body, stream } : body, settings, fitting, openThought, managedThere),
     decode() {
       refuseHostedTools(settings);
       refuseForeignItems(context.input);
@@ -112,7 +116,7 @@ export async function prepareTurn(
   let fitted: Fitted | undefined;
   let begun: Promise<void> | undefined;
   const begin = () => {
-    begun ??= askWithin(conversation, { caller, settings, sealer, callOf }).then(
+    begun ??= askWithin(conversation, { caller, settings, sealer, callOf, managedThere }).then(
       (given) => {
         fitted = given;
       },
@@ -187,7 +191,7 @@ export async function prepareTurn(
       return fitted?.answer;
     },
     get relay() {
-      return relay && fitted && 'relay' in fitted.answer ? fitted.answer.relay : undefined;
+      return untouched && fitted && 'relay' in fitted.answer ? fitted.answer.relay : undefined;
     },
     get failure() {
       return failure;

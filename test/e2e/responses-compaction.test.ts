@@ -7,6 +7,7 @@ import type { ChatEvent, ChatRequest } from '../../src/core/chat.ts';
 import { ViaductError } from '../../src/core/errors.ts';
 import { type ResponsesApp, startResponsesApp } from '../support/responses-app.ts';
 import { checkEvents } from '../support/responses-contract.ts';
+import { lastOf, openSocket } from '../support/responses-socket.ts';
 import { say } from '../support/scripted-app.ts';
 
 const context = 8000;
@@ -208,6 +209,33 @@ test('a changed or stolen compaction is refused', async () => {
     await assert.rejects(use(changed), { status: 400, code: 'invalid_encrypted_content' });
   const stranger = new OpenAI({ baseURL: `${app.url}/v1`, apiKey: 'bob', maxRetries: 0 });
   await assert.rejects(use(seal, stranger), { code: 'invalid_encrypted_content' });
+});
+
+test('what another provider sealed is refused before anything runs, and the item is named', async () => {
+  const forged = { type: 'compaction' as const, encrypted_content: 'gAAAAABpM0Yj_forged' };
+  const input = [{ role: 'user' as const, content: 'x' }, forged, { role: 'user' as const, content: 'y' }];
+  const refusal = { status: 400, code: 'invalid_encrypted_content', param: 'input[1].encrypted_content' };
+  for (const more of [{}, { stream: true }, { background: true }, { background: true, stream: true }, { store: false }])
+    await assert.rejects(client.responses.create({ model: 'm', input, ...more }), refusal);
+  await assert.rejects(client.responses.compact({ model: 'm', input }), refusal);
+  await assert.rejects(client.responses.inputTokens.count({ model: 'm', input }), refusal);
+
+  await using socket = await openSocket(app.url);
+  const [error, ...rest] = await socket.turn({ model: 'm', input });
+  assert.deepEqual(rest, []);
+  const { code, param } = lastOf(error ? [error] : [], 'error');
+  assert.deepEqual({ status: error?.['status'], code, param }, refusal);
+  checkEvents(await socket.turn({ model: 'm', input: 'still here' }));
+
+  // Thoughts that OpenAI sealed are dropped: a client may go on with another model.
+  const thought = { type: 'reasoning' as const, id: 'rs_1', summary: [], encrypted_content: 'gAAAAABpM0Yj_thought' };
+  await client.responses.create({ model: 'm', input: [thought, { role: 'user', content: 'y' }] });
+
+  const conversation = await client.conversations.create({ items: [forged as ResponseInputItem] });
+  await assert.rejects(client.responses.create({ model: 'm', input: 'y', conversation: conversation.id }), {
+    ...refusal,
+    param: 'conversation',
+  });
 });
 
 test('compact takes a stored chain, and what to pay attention to', async () => {

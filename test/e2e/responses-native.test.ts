@@ -8,15 +8,18 @@ import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
+import type { Caller } from '../../src/gateway/gateway.ts';
+import type { Item } from '../../src/protocols/openai-responses.ts';
 import { openai } from '../../src/providers/openai.ts';
+import { compactsItself } from '../../src/responses/native.ts';
 import { type ResponsesApp, startResponsesApp } from '../support/responses-app.ts';
 import { checkEvents } from '../support/responses-contract.ts';
-import { openSocket } from '../support/responses-socket.ts';
+import { lastOf, openSocket } from '../support/responses-socket.ts';
 
 type Wire = { [field: string]: unknown };
 const fixtures = join(import.meta.dirname, '../../src/protocols/openai-responses/__fixtures__');
-const recorded = (file: string) =>
-  (JSON.parse(readFileSync(join(fixtures, file), 'utf8')) as { response: { body: string } }).response.body;
+const recorded = (file: string, folder = fixtures) =>
+  (JSON.parse(readFileSync(join(folder, file), 'utf8')) as { response: { body: string } }).response.body;
 const search = recorded('openai-openai-responses-model-web-search-tool.json');
 const tools = recorded('openai-sse-responses-tool-use-streaming.json');
 
@@ -25,11 +28,13 @@ let app: ResponsesApp;
 let client: OpenAI;
 let reply: { type: string; body: string; later?: string };
 let asked: Wire[] = [];
+let paths: string[] = [];
 
 before(async () => {
   upstream = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
+    paths.push(request.url ?? '');
     asked.push(JSON.parse(Buffer.concat(chunks).toString()) as Wire);
     response.setHeader('content-type', reply.type);
     response.write(reply.body);
@@ -48,6 +53,7 @@ after(async () => {
 });
 beforeEach(() => {
   asked = [];
+  paths = [];
 });
 
 const json = (body: string) => ({ type: 'application/json', body });
@@ -129,4 +135,122 @@ test('its failure in the middle is ours', async () => {
   const text = await passed.text();
   assert.match(text, /event: error\n.*\n\nevent: response\.failed\n/);
   assert.doesNotMatch(text, /inner words/);
+});
+
+/** The user's messages, then one item that only OpenAI can open. */
+const compaction = recorded('openai-responses-compact.json', join(import.meta.dirname, '__fixtures__'));
+const { output: window, usage } = JSON.parse(compaction) as { output: Wire[]; usage: Wire };
+const sealed = window.at(-1) as Wire;
+const answer = {
+  type: 'message',
+  id: 'msg_a',
+  status: 'completed',
+  role: 'assistant',
+  content: [{ type: 'output_text', text: 'Yes.', annotations: [], logprobs: [] }],
+};
+const compacted = {
+  id: 'resp_x',
+  object: 'response',
+  status: 'completed',
+  model: 'm',
+  output: [sealed, answer],
+  usage,
+};
+const compactedAnswer = JSON.stringify(compacted);
+const compactedStream = [
+  { type: 'response.created', response: { ...compacted, status: 'in_progress', output: [] } },
+  { type: 'response.output_item.added', output_index: 0, item: sealed },
+  { type: 'response.output_item.done', output_index: 0, item: sealed },
+  { type: 'response.output_item.added', output_index: 1, item: answer },
+  { type: 'response.output_item.done', output_index: 1, item: answer },
+  { type: 'response.completed', response: compacted },
+]
+  .map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+  .join('');
+const compactionIn = (items: unknown) => (items as Wire[]).find(({ type }) => type === 'compaction');
+const withoutIds = (items: unknown) =>
+  (items as Wire[]).map(({ id, status: _status, ...rest }) => (rest['type'] === 'compaction' ? { id, ...rest } : rest));
+
+test("compaction is the provider's own: its reply comes back as it is, and its window goes back to it unchanged", async () => {
+  reply = json(compaction);
+  const body = { model: 'm', input: [{ role: 'user', content: 'Teal.' }], prompt_cache_key: 'k', new_field: 1 };
+  const made = await fetch(`${app.url}/v1/responses/compact`, { method: 'POST', body: JSON.stringify(body) });
+  assert.equal(await made.text(), compaction);
+  assert.deepEqual(paths, ['/v1/responses/compact']);
+  assert.deepEqual(asked[0], body);
+  const { usage: billed } = app.ledger.at(-1) ?? {};
+  assert.deepEqual(
+    { input: billed?.input, output: billed?.output },
+    { input: usage['input_tokens'], output: usage['output_tokens'] },
+  );
+
+  reply = json(compactedAnswer);
+  const input = [...window, { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Which?' }] }];
+  for (const store of [false, true]) {
+    asked = [];
+    const next = await fetch(`${app.url}/v1/responses`, {
+      method: 'POST',
+      body: JSON.stringify({ model: 'm', input, store }),
+    });
+    assert.equal(next.status, 200);
+    assert.deepEqual(withoutIds(asked[0]?.['input']), withoutIds(input));
+  }
+});
+
+test('a stored chain is compacted by the provider with the whole context', async () => {
+  reply = json(search);
+  const { id } = await client.responses.create({ model: 'm', input: 'News?' });
+  reply = json(compaction);
+  const made = await client.responses.compact({ model: 'm', previous_response_id: id, instructions: 'Keep colours.' });
+  assert.deepEqual(typesOf(made.output), ['message', 'message', 'compaction']);
+  const { input, ...rest } = asked.at(-1) ?? {};
+  assert.deepEqual(rest, { model: 'm', instructions: 'Keep colours.' });
+  assert.equal((input as Wire[])[0]?.['role'], 'user');
+  assert.ok((input as Wire[]).length > 1);
+});
+
+test('context_management goes to the provider; what it compacted stands for the chain from then on', async () => {
+  const context_management = [{ type: 'compaction' as const, compact_threshold: 1000 }];
+  reply = json(compactedAnswer);
+  const untouched = await fetch(`${app.url}/v1/responses`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'm', input: 'x', store: false, context_management }),
+  });
+  assert.equal(await untouched.text(), compactedAnswer);
+  assert.deepEqual(asked[0]?.['context_management'], context_management);
+
+  reply = json(search);
+  const first = await client.responses.create({ model: 'm', input: 'Old news. '.repeat(800), context_management });
+  assert.deepEqual(paths, ['/v1/responses', '/v1/responses'], 'nobody was asked for a summary');
+  reply = json(compactedAnswer);
+  const second = await client.responses.create({
+    model: 'm',
+    input: 'And now?',
+    previous_response_id: first.id,
+    context_management,
+  });
+  assert.deepEqual(typesOf(second.output), ['compaction', 'message']);
+  assert.deepEqual(asked[2]?.['context_management'], context_management);
+  await client.responses.create({ model: 'm', input: 'Go on.', previous_response_id: second.id });
+  assert.deepEqual(compactionIn(asked[3]?.['input']), sealed);
+  assert.doesNotMatch(JSON.stringify(asked[3]), /Old news/);
+
+  reply = stream(compactedStream);
+  await using socket = await openSocket(app.url);
+  const turn = await socket.turn({ model: 'm', store: false, input: 'Old news.', context_management });
+  checkEvents(turn);
+  const previous_response_id = lastOf(turn, 'response')['id'];
+  await socket.turn({ model: 'm', store: false, input: 'Go on.', previous_response_id });
+  assert.deepEqual(compactionIn(asked.at(-1)?.['input']), sealed);
+});
+
+test('a route that mixes providers with and without compaction is compacted here', async () => {
+  const conversation = { instructions: [], summary: '', requests: [], latest: [] };
+  const theirs = { ...conversation, latest: [sealed as Item] };
+  const asking = (able: 'all' | 'some' | 'none') => ({ speaks: async () => able }) as Partial<Caller> as Caller;
+  const settings = { model: 'm' };
+  assert.equal(await compactsItself(conversation, settings, asking('all')), true);
+  assert.equal(await compactsItself(conversation, settings, asking('some')), false);
+  assert.equal(await compactsItself(theirs, settings, asking('some')), true);
+  assert.equal(await compactsItself(theirs, settings, asking('none')), false);
 });

@@ -2,6 +2,7 @@ import { encodeUsage, wireRequest } from '../../protocols/openai-responses.ts';
 import { newId } from '../../responses/ids.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
+import { sendRelayed } from './relayed.ts';
 
 /** POST /v1/responses/compact — its output is the base of the next request's input. */
 export const compactResponses: Endpoint = {
@@ -9,7 +10,9 @@ export const compactResponses: Endpoint = {
   path: '/v1/responses/compact',
   body: wireRequest,
   async handle({ request, reply, caller, services }) {
-    const { item, usage } = await services.responses.compact(jsonBody(request), caller);
+    const compacted = await services.responses.compact(jsonBody(request), caller);
+    if ('relay' in compacted) return sendRelayed(reply, compacted.relay, compacted);
+    const { item, usage } = compacted;
     return reply.send({
       id: newId('resp'),
       object: 'response.compaction',

@@ -208,9 +208,11 @@ async function run(connection: Connection, message: JsonObject, streamId: string
     for await (const events of generate === false ? turn.skip() : turn.events())
       for (const event of events) if (event.type !== 'error') await send(connection, event, streamId);
     const { before, input } = turn.context;
+    // A compaction stands for everything before it.
+    const compacted = turn.output.some(({ type }) => type === 'compaction');
     if (turn.failure) forget(memory, previous, turn.failure);
     else if (turn.resource.status !== 'cancelled')
-      memory.set(turn.id, [...before, ...input, ...turn.output], turn.resource.store);
+      memory.set(turn.id, [...(compacted ? [] : before), ...input, ...turn.output], turn.resource.store);
   } catch (thrown) {
     const error = ViaductError.from(thrown);
     forget(memory, previous, error);

@@ -1,10 +1,11 @@
 import type { JsonObject } from '../../core/json.ts';
 import type { Caller } from '../../gateway/gateway.ts';
 import { wireRequest } from '../../protocols/openai-responses.ts';
-import { isSealedByProvider } from '../../responses/seal.ts';
+import { standsAlone } from '../../responses/native.ts';
 import type { Turn } from '../../responses/turn.ts';
 import type { Endpoint, Exchange } from '../define.ts';
 import { credentialsOf, jsonBody, openStream, type StreamWriter, servedHeaders } from '../http.ts';
+import { sendRelayed } from './relayed.ts';
 import { eventStream, formatEvent, keepAlive, keepAliveMs, streamEnd, streamTexts } from './response-stream.ts';
 
 /** POST /v1/responses — https://platform.openai.com/docs/api-reference/responses/create */
@@ -19,44 +20,15 @@ export const responses: Endpoint = {
     const turn = await services.responses.prepare(body, caller, mayRelay(body) ? { relay: body } : {});
     if (body['stream'] === true) return stream(exchange, turn);
     await turn.begin();
-    if (turn.relay) return sendRelayed(exchange, turn);
+    if (turn.relay && turn.served) return sendRelayed(reply, turn.relay, turn.served);
     for await (const _events of turn.events());
     if (turn.failure) throw turn.failure;
     return reply.headers(turn.served ? servedHeaders(turn.served) : {}).send(turn.resource);
   },
 };
 
-/**
- * True when nothing of this request is ours to do or to know: nothing stored, nothing sealed here. Then a provider of this protocol may
- * get it as it is, and its answer goes back as it is.
- */
-function mayRelay(body: JsonObject): boolean {
-  const { store, previous_response_id, conversation, context_management, truncation, input } = body;
-  return (
-    store === false &&
-    previous_response_id == null &&
-    conversation == null &&
-    context_management == null &&
-    truncation !== 'auto' &&
-    !(Array.isArray(input) && input.some(isOurs))
-  );
-}
-
-function isOurs(item: unknown): boolean {
-  if (typeof item !== 'object' || item === null) return false;
-  const { type, encrypted_content: sealed } = item as JsonObject;
-  return type === 'item_reference' || (typeof sealed === 'string' && !isSealedByProvider(sealed));
-}
-
-async function sendRelayed({ reply }: Exchange, turn: Turn) {
-  if (!turn.relay || !turn.served) return;
-  const chunks: Buffer[] = [];
-  for await (const chunk of turn.relay.body) chunks.push(chunk);
-  reply
-    .status(turn.relay.status)
-    .headers({ ...turn.relay.headers, ...servedHeaders(turn.served) })
-    .send(Buffer.concat(chunks));
-}
+/** True when nothing of this request is ours to do or to know: the answer of a provider of this protocol goes back as it is. */
+const mayRelay = (body: JsonObject) => body['store'] === false && body['truncation'] !== 'auto' && standsAlone(body);
 
 /** A failure before the answer begins is thrown, for the door to send with a status; later ones are events. */
 async function stream({ reply }: Exchange, turn: Turn): Promise<void> {

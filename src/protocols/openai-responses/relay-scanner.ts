@@ -10,6 +10,7 @@ const newline = 10;
 const dataField = Buffer.from('data:');
 /** An event's type stands among its first or its last bytes, as every server writes it. */
 const head = 200;
+const wholeReplies = new Set<unknown>(['response', 'response.compaction']);
 const terminal = /"type"\s*:\s*"(response\.(completed|incomplete|failed)|error)"/;
 const content = /"type"\s*:\s*"response\.(output_item|output_text|reasoning|refusal|function_call|custom_tool)/;
 
@@ -29,7 +30,7 @@ export function createRelayScanner(): RelayScanner {
   const readEnd = (text: string) => {
     const event = JSON.parse(text) as { [field: string]: unknown };
     const response = (unary ? event : (event['response'] ?? {})) as { [field: string]: unknown };
-    if (unary && response['object'] !== 'response') return;
+    if (unary && !wholeReplies.has(response['object'])) return;
     const type = unary ? `response.${String(response['status'] ?? 'completed')}` : String(event['type']);
     if (response['usage']) seen.usage = decodeUsage(response['usage']);
     seen.finish = type.replace('response.', '');
