@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { decodeRequest } from './openai-completions.ts';
+import * as completionReply from './openai-completions-reply.ts';
 import * as embeddings from './openai-embeddings.ts';
 
 const completion = (fields: JsonObject) => decodeRequest({ model: 'm', prompt: 'p', ...fields });
@@ -79,3 +80,31 @@ for (const input of ['', [], [''], 5, [1.5], [[]], Array(2049).fill('a'), [['a']
       (error) => error instanceof ViaductError && /^input/.test(error.param ?? ''),
     );
   });
+
+test('replies of completions as events: whole, and streamed with an unfinished line of junk between', () => {
+  const usage = { prompt_tokens: 2, completion_tokens: 3 };
+  const choice = (text: string, finish_reason: string | null) => ({
+    choices: [{ index: 0, text, logprobs: null, finish_reason }],
+  });
+  const said = (events: { type: string; text?: string }[]) =>
+    events.map(({ type, text }) => (type === 'text' ? text : type)).join(' ');
+  const whole = completionReply.decodeResponse({ id: 'c', model: 'm', ...choice('Hello', 'length'), usage });
+  assert.equal(said(whole), 'start Hello finish');
+  const last = whole.at(-1);
+  assert.ok(last?.type === 'finish' && last.reason === 'length' && last.usage.output === 3);
+  const decoder = completionReply.createStreamDecoder();
+  const push = (data: object | string) =>
+    decoder.push({ event: '', data: typeof data === 'string' ? data : JSON.stringify(data) } as never);
+  const events = [
+    ...push({ id: 'c', model: 'm', ...choice('Hel', null) }),
+    ...push('ping'),
+    ...push(choice('lo', 'stop')),
+    ...push({ choices: [], usage }),
+    ...push('[DONE]'),
+    ...decoder.end(),
+  ];
+  assert.equal(said(events), 'start Hel lo finish');
+  assert.throws(() => completionReply.createStreamDecoder().push({ data: '{"a":' } as never), {
+    code: 'provider_invalid_response',
+  });
+});

@@ -40,6 +40,8 @@ export type FrameParser = { push(chunk: Buffer): SseMessage[]; end(): SseMessage
 /** One protocol as this provider speaks it. The functions are those of the protocol's module. */
 export type Dialect = {
   protocol: Protocol;
+  /** Which models are asked in this protocol; absent: all. */
+  takes?(model: string): boolean;
   /** Below the base URL, beginning with a slash. */
   path: string | ((model: string, stream: boolean) => string);
   encodeRequest(request: ChatRequest): JsonObject;

@@ -97,7 +97,10 @@ export function createHttpProvider(
   return {
     name,
     kind,
-    relays: (protocol) => byProtocol.has(protocol),
+    relays(protocol, model) {
+      const dialect = byProtocol.get(protocol);
+      return dialect !== undefined && (dialect.takes?.(model) ?? true);
+    },
     async *chat(request: ChatRequest, context: CallContext): ChatStream {
       const prepared = prepare ? await prepare(request, context.signal) : request;
       const wished = main.encodeRequest(prepared);

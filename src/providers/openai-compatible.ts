@@ -1,7 +1,14 @@
 import { z } from 'zod';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { cohereRerank, openaiChat, openaiEmbed, openaiImage, openaiModels } from './openai-dialect.ts';
+import {
+  cohereRerank,
+  openaiChat,
+  openaiCompletions,
+  openaiEmbed,
+  openaiImage,
+  openaiModels,
+} from './openai-dialect.ts';
 
 /** Any server that speaks OpenAI's chat completions: LM Studio, llama.cpp, SGLang, Together, Fireworks, another Viaduct … */
 export const openaiCompatible = defineProvider({
@@ -9,6 +16,10 @@ export const openaiCompatible = defineProvider({
   config: z.strictObject({
     ...apiSettings,
     base_url: z.url({ protocol: /^https?$/ }).describe('Where /chat/completions is found; /v1 when no path is given'),
+    completions: z
+      .boolean()
+      .default(true)
+      .describe('The server has the legacy /completions; else those are asked as chats'),
     stream_usage: z.boolean().default(true).describe('The server takes stream_options.include_usage'),
   }),
   create: (name, config) =>
@@ -20,7 +31,10 @@ export const openaiCompatible = defineProvider({
         keys: keysOf(config),
         headers: config.headers,
         connectTimeout: config.connect_timeout,
-        dialects: [openaiChat({ streamUsage: config.stream_usage })],
+        dialects: [
+          openaiChat({ streamUsage: config.stream_usage }),
+          ...(config.completions ? [openaiCompletions()] : []),
+        ],
       },
       (upstream) => ({
         embed: openaiEmbed(upstream),

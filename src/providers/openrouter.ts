@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
+import { openaiChat, openaiCompletions, openaiEmbed, openaiModels } from './openai-dialect.ts';
 
 /** OpenRouter. https://openrouter.ai/docs/api-reference */
 export const openrouter = defineProvider({
@@ -24,7 +24,7 @@ export const openrouter = defineProvider({
           ...config.headers,
         },
         connectTimeout: config.connect_timeout,
-        dialects: [openaiChat({ reasoning: 'object', reasoningHistory: 'reasoning' })],
+        dialects: [openaiChat({ reasoning: 'object', reasoningHistory: 'reasoning' }), openaiCompletions()],
       },
       (upstream) => ({ embed: openaiEmbed(upstream), models: openaiModels(upstream) }),
     ),

@@ -4,7 +4,7 @@ import { object } from '../protocols/read.ts';
 import { renamed } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { openaiChat, openaiModels } from './openai-dialect.ts';
+import { openaiChat, openaiCompletions, openaiModels } from './openai-dialect.ts';
 
 /** A Text Generation Inference server. https://huggingface.co/docs/text-generation-inference/messages_api */
 export const tgi = defineProvider({
@@ -19,7 +19,10 @@ export const tgi = defineProvider({
         keys: keysOf(config),
         headers: config.headers,
         connectTimeout: config.connect_timeout,
-        dialects: [openaiChat({ developerRole: 'system', cacheMarks: false, reasoningHistory: 'omit' })],
+        dialects: [
+          openaiChat({ developerRole: 'system', cacheMarks: false, reasoningHistory: 'omit' }),
+          openaiCompletions(),
+        ],
         adapt: (body) => withFormat(renamed(body, 'max_completion_tokens', 'max_tokens')),
       },
       (upstream) => ({ models: openaiModels(upstream) }),

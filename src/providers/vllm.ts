@@ -3,7 +3,7 @@ import type { JsonObject } from '../core/json.ts';
 import { without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
-import { cohereRerank, openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
+import { cohereRerank, openaiChat, openaiCompletions, openaiEmbed, openaiModels } from './openai-dialect.ts';
 
 /** A vLLM server. https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html */
 export const vllm = defineProvider({
@@ -18,7 +18,10 @@ export const vllm = defineProvider({
         keys: keysOf(config),
         headers: config.headers,
         connectTimeout: config.connect_timeout,
-        dialects: [openaiChat({ developerRole: 'system', reasoningHistory: 'reasoning', cacheMarks: false })],
+        dialects: [
+          openaiChat({ developerRole: 'system', reasoningHistory: 'reasoning', cacheMarks: false }),
+          openaiCompletions(),
+        ],
         adapt: withThinkingSwitch,
       },
       (upstream) => ({
