@@ -13,14 +13,20 @@ export function createStreamDecoder(): ReturnType<typeof chat.createStreamDecode
   const decoder = chat.createStreamDecoder();
   return {
     push(message: SseMessage) {
-      if (!message.data.startsWith('{')) return decoder.push(message);
-      return decoder.push({
-        ...message,
-        data: JSON.stringify(asChat(JSON.parse(message.data) as JsonObject, 'delta')),
-      });
+      return decoder.push({ ...message, data: asChatChunk(message.data) });
     },
     end: decoder.end,
   };
+}
+
+/** What is no JSON is left to the decoder of chats, which knows what to think of it. */
+function asChatChunk(data: string): string {
+  if (!data.trimStart().startsWith('{')) return data;
+  try {
+    return JSON.stringify(asChat(JSON.parse(data) as JsonObject, 'delta'));
+  } catch {
+    return data;
+  }
 }
 
 function asChat(body: JsonObject, content: 'message' | 'delta'): JsonObject {
