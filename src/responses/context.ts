@@ -77,7 +77,7 @@ async function earlierItems(
 ): Promise<Item[]> {
   if (previousId !== undefined) {
     const items = await responses.context(owner, previousId);
-    if (items) return asItems(items);
+    if (items) return withoutOrphans(asItems(items));
     throw new ViaductError('previous_response_not_found', `Previous response with id '${previousId}' not found.`, {
       param: 'previous_response_id',
     });
@@ -92,4 +92,15 @@ async function earlierItems(
 function sinceForeignCompaction(items: Item[]): Item[] {
   const last = items.findLastIndex((item) => hasForeignCompaction([item]));
   return last === -1 ? items : items.slice(last);
+}
+
+/** Outputs whose calls went with a deleted response go too: no model takes one without the other. A compaction may hold calls. */
+function withoutOrphans(items: Item[]): Item[] {
+  if (items.some(({ type }) => type === 'compaction')) return items;
+  const calls = new Set<string>();
+  return items.filter((item) => {
+    if (item.type === 'function_call' || item.type === 'custom_tool_call') calls.add(item.call_id);
+    const isOutput = item.type === 'function_call_output' || item.type === 'custom_tool_call_output';
+    return !isOutput || calls.has(item.call_id);
+  });
 }

@@ -9,9 +9,11 @@ import type { Migration } from 'kysely/migration';
 import { boundary } from './migrations/0001-boundary.ts';
 import { responses } from './migrations/0002-responses.ts';
 import { storedChats } from './migrations/0003-stored-chats.ts';
+import { responseChains } from './migrations/0004-response-chains.ts';
 
 export const migrations: Record<string, Migration> = {
   '0001-boundary': boundary,
   '0002-responses': responses,
   '0003-stored-chats': storedChats,
+  '0004-response-chains': responseChains,
 };

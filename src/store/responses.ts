@@ -133,14 +133,24 @@ export function responseStore(db: Kysely<Database>) {
       return { id, status: row.status, background: row.background === 1, resource, leaseUntil: row.lease_until };
     },
 
-    /** True when there was one of this owner. */
+    /** True when there was one of this owner. Responses that continued it continue the one before it: their chain goes on without. */
     async remove(owner: string, id: string): Promise<boolean> {
-      const { numDeletedRows } = await db
-        .deleteFrom('responses')
-        .where('id', '=', id)
-        .where('owner', '=', owner)
-        .executeTakeFirst();
-      return numDeletedRows > 0n;
+      return db.transaction().execute(async (tx) => {
+        const removed = await tx
+          .deleteFrom('responses')
+          .where('id', '=', id)
+          .where('owner', '=', owner)
+          .returning('previous_id')
+          .executeTakeFirst();
+        if (!removed) return false;
+        await tx
+          .updateTable('responses')
+          .set({ previous_id: removed.previous_id })
+          .where('previous_id', '=', id)
+          .where('owner', '=', owner)
+          .execute();
+        return true;
+      });
     },
 
     /**
@@ -288,9 +298,19 @@ export function responseStore(db: Kysely<Database>) {
       return db.selectFrom('responses').select(['id', 'owner']).where('lease_until', '<', before).execute();
     },
 
-    /** Responses created before this time go, with their items and events. */
+    /** Responses created before this time go, with their items and events; not those that a younger one continues. */
     async removeOlderThan(time: number): Promise<void> {
-      await db.deleteFrom('responses').where('created_at', '<', time).where('lease_until', 'is', null).execute();
+      await sql`
+        with recursive needed(id) as (
+          select previous_id from responses
+          where created_at >= ${time} and compacted = 0 and previous_id is not null
+          union
+          select r.previous_id from responses r join needed on r.id = needed.id
+          where r.compacted = 0 and r.previous_id is not null
+        )
+        delete from responses
+        where created_at < ${time} and lease_until is null
+          and not exists (select 1 from needed where needed.id = responses.id)`.execute(db);
     },
   };
 }

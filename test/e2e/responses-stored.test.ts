@@ -119,7 +119,40 @@ describe('chains', () => {
     await assert.rejects(client.responses.inputItems.list(id, { limit: 0 }), BadRequestError);
   });
 
-  test('a deleted response is gone, and so is the chain after it', async () => {
+  test('a deleted response is gone, and the responses after it go on without it', async () => {
+    const first = await client.responses.create({ model: 'm', input: 'First.' });
+    answer = () => calls('look_up');
+    const second = await client.responses.create({
+      model: 'm',
+      input: 'Second.',
+      previous_response_id: first.id,
+      tools: [tool('look_up')],
+    });
+    answer = defaultAnswer;
+    const third = await client.responses.create({
+      model: 'm',
+      previous_response_id: second.id,
+      input: [
+        { type: 'function_call_output', call_id: 'call_0', output: 'found' },
+        { role: 'user', content: 'Third.' },
+      ],
+    });
+    const next = async () => {
+      await client.responses.create({ model: 'm', input: 'Fourth.', previous_response_id: third.id });
+      return said(requests.at(-1));
+    };
+    assert.equal((await next())?.length, 8);
+    await client.responses.delete(second.id);
+    await assert.rejects(client.responses.retrieve(second.id), NotFoundError);
+    const rest = ['user: Third.', 'assistant: Hello there', 'user: Fourth.'];
+    assert.deepEqual(await next(), ['user: First.', 'assistant: Hello there', ...rest]);
+    await client.responses.delete(first.id);
+    assert.deepEqual(await next(), rest);
+    await client.responses.delete(third.id);
+    await assert.rejects(next, { status: 400, code: 'previous_response_not_found' });
+  });
+
+  test('a deleted response cannot be continued', async () => {
     const first = await client.responses.create({ model: 'm', input: 'x' });
     await client.responses.delete(first.id);
     await assert.rejects(client.responses.retrieve(first.id), NotFoundError);
