@@ -67,7 +67,7 @@ export const errorCodes = {
 export type ErrorCode = keyof typeof errorCodes;
 
 export type ErrorDetails = {
-  /** Dotted path of the offending request field, when there is one: `messages.0.content`. */
+  /** Path of the offending request field, when there is one: `messages[0].content` (lib/field-path.ts). */
   param?: string | undefined;
   /** Seconds the client should wait, when the failure says so. */
   retryAfter?: number | undefined;

@@ -20,6 +20,10 @@ export type CallContext = {
   /** The same, cheaper to listen to; absent where somebody calls a provider without the gateway. */
   cancel?: Cancel;
   requestId: string;
+  /** The call must not leave this machine, not even to fetch a picture that it names by URL. */
+  privacy?: 'local' | undefined;
+  /** Where traces are made: headers that put what the provider does below this attempt. */
+  traceHeaders?: Record<string, string>;
   /** Provider fills in what only it knows; front doors and the ledger read it. */
   report: CallReport;
 };

@@ -20,7 +20,6 @@ const llama: GgufInfo = {
   vocabularySize: 128_256,
   parameterCount: 8e9,
   quantization: 'Q4_K_M',
-  fillsMiddle: false,
   fileSize: 4.9 * gib,
   metadata: {},
   tensors: [],

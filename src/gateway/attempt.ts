@@ -45,6 +45,7 @@ export type AttemptLimits = {
   deadline: number | undefined;
   retries: number;
   contentFilterFallback: boolean;
+  privacy?: 'local' | undefined;
 };
 
 export type Course = {
@@ -219,9 +220,12 @@ class Context implements CallContext {
   readonly requestId: string;
   readonly report: CallReport = {};
   readonly cancel = new Canceller();
+  declare traceHeaders?: Record<string, string>;
+  readonly privacy: 'local' | undefined;
 
-  constructor(requestId: string) {
+  constructor(requestId: string, privacy: 'local' | undefined) {
     this.requestId = requestId;
+    this.privacy = privacy;
   }
 
   get signal(): AbortSignal {
@@ -232,7 +236,7 @@ class Context implements CallContext {
 function start(target: Target, number: number, course: Course): Attempt {
   const { leaving, requestId, limits } = course;
   const { health, provider } = target;
-  const context = new Context(requestId);
+  const context = new Context(requestId, limits.privacy);
   const { cancel } = context;
   const startedAt = Date.now();
   let measured: (() => Measured) | undefined;

@@ -201,6 +201,7 @@ export class EnteredCaller implements Caller {
   async #begin({ operation, model, stream, needs, body }: Asked): Promise<Routed> {
     const { router, deps } = this.#setup;
     const call = this.#call(operation, model, stream);
+    if (body) call.trace?.asked(body);
     try {
       const { models: others, preferences } = body ? preferencesOf(body) : noPreferences;
       const routes = await this.#resolveAll(model, others);
@@ -236,6 +237,7 @@ export class EnteredCaller implements Caller {
       deadline: totalMs === Infinity ? undefined : Date.now() + totalMs,
       retries: settings.retries,
       contentFilterFallback: settings.content_filter_fallback,
+      privacy: settings.privacy ?? this.#privacy,
     };
   }
 

@@ -9,7 +9,7 @@ const rankPooling = 4;
  * A model that pools its output embeds (or ranks) and does not complete.
  */
 export function capabilitiesOf(gguf: GgufInfo, template: string | undefined, hasProjector: boolean): Capability[] {
-  const { architecture, metadata, chatTemplate, fillsMiddle } = gguf;
+  const { architecture, metadata, chatTemplate, middleMarks } = gguf;
   const pooling = metadata[`${architecture}.pooling_type`];
   if (pooling === rankPooling) return ['rerank'];
   if (pooling !== undefined || metadata[`${architecture}.attention.causal`] === false) return ['embedding'];
@@ -18,7 +18,7 @@ export function capabilitiesOf(gguf: GgufInfo, template: string | undefined, has
   const capabilities: Capability[] = ['completion'];
   if (hasProjector || metadata[`${architecture}.vision.block_count`] !== undefined) capabilities.push('vision');
   if (/\.Tools\b|\btools\b/.test(prompt)) capabilities.push('tools');
-  if (fillsMiddle || /\.Suffix\b/.test(prompt)) capabilities.push('insert');
+  if (middleMarks || /\.Suffix\b/.test(prompt)) capabilities.push('insert');
   if (/\.Thinking\b|\bthinking\b|enable_thinking|reasoning_content|<think>/.test(prompt)) capabilities.push('thinking');
   return capabilities;
 }

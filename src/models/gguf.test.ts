@@ -22,7 +22,10 @@ const tokens = (length: number) => Array.from({ length }, (_, index) => `token-$
 test('a header larger than one read, with a long vocabulary', async () => {
   const path = write(
     makeGguf({
-      metadata: { 'tokenizer.ggml.tokens': [...tokens(200_000), '<|fim_prefix|>'], 'general.tags': ['a', 'b'] },
+      metadata: {
+        'tokenizer.ggml.tokens': [...tokens(200_000), '<|fim_prefix|>', '<|fim_middle|>', '<|fim_suffix|>'],
+        'general.tags': ['a', 'b'],
+      },
     }),
   );
   const info = await readGguf(path);
@@ -31,11 +34,11 @@ test('a header larger than one read, with a long vocabulary', async () => {
   assert.equal(info.keyLength, 16);
   assert.equal(info.quantization, 'F32');
   assert.equal(info.parameterCount, 1024);
-  assert.equal(info.fillsMiddle, true);
+  assert.deepEqual(info.middleMarks, { prefix: '<|fim_prefix|>', suffix: '<|fim_suffix|>', middle: '<|fim_middle|>' });
   assert.equal(info.metadata['tokenizer.ggml.tokens'], null);
   assert.deepEqual(info.metadata['general.tags'], ['a', 'b']);
   const { metadata } = await readGguf(path, { arrays: true });
-  assert.equal((metadata['tokenizer.ggml.tokens'] as string[]).length, 200_001);
+  assert.equal((metadata['tokenizer.ggml.tokens'] as string[]).length, 200_003);
 });
 
 test('what a model can do', async () => {

@@ -30,14 +30,17 @@ export type GgufInfo = {
   quantization: string;
   /** Jinja. */
   chatTemplate?: string;
-  /** The vocabulary has tokens for filling in the middle. */
-  fillsMiddle: boolean;
+  /** The vocabulary's tokens for filling in the middle, when it has them. */
+  middleMarks?: MiddleMarks;
   /** Bytes. */
   fileSize: number;
   /** All key-value pairs. An array longer than 64 entries is null unless `arrays` was asked for. */
   metadata: Record<string, Json>;
   tensors: TensorInfo[];
 };
+
+/** What stands before the text that precedes a gap, before the text that follows it, and before what fills it: ids, or texts of tokens. */
+export type MiddleMarks = { prefix: number | string; suffix: number | string; middle: number | string };
 
 export type TensorInfo = { name: string; type: string; shape: number[] };
 
@@ -84,7 +87,7 @@ async function grow(file: FileHandle, had: Buffer, length: number): Promise<Buff
 }
 
 type Tensor = TensorInfo & { typeId: number; offset: number; elements: number };
-type Header = { metadata: Record<string, Json>; tensors: Tensor[]; fillsMiddle: boolean; dataStart: number };
+type Header = { metadata: Record<string, Json>; tensors: Tensor[]; marks: MiddleMarks | undefined; dataStart: number };
 
 /** The bytes end before the header does. */
 const short = Symbol('short');
@@ -137,14 +140,13 @@ function readHeader(read: Reader, bytes: Buffer, path: string, arrays: boolean):
   if (tensorCount > 1e6 || pairCount > 1e6) throw broken(path, 'its header is damaged');
 
   const metadata: Record<string, Json> = {};
-  let fillsMiddle = false;
+  let marks: MiddleMarks | undefined;
   for (let pair = 0; pair < pairCount; pair += 1) {
     const key = read.string();
     const type = read.u32();
     const start = read.position();
     metadata[key] = readValue(read, bytes, type, path, arrays);
-    if (key === 'tokenizer.ggml.tokens') fillsMiddle = hasMiddleToken(bytes.subarray(start, read.position()));
-    if (/^tokenizer\.ggml\.(fim_pre|prefix)_token_id$/.test(key)) fillsMiddle = true;
+    if (key === 'tokenizer.ggml.tokens') marks = marksAmong(bytes.subarray(start, read.position()));
   }
 
   const tensors: Tensor[] = [];
@@ -159,7 +161,12 @@ function readHeader(read: Reader, bytes: Buffer, path: string, arrays: boolean):
     tensors.push({ name, type, shape, typeId, offset: read.u64(), elements });
   }
   const alignment = Number(metadata['general.alignment'] ?? 32) || 32;
-  return { metadata, tensors, fillsMiddle, dataStart: Math.ceil(read.position() / alignment) * alignment };
+  return {
+    metadata,
+    tensors,
+    marks: marksOf(metadata) ?? marks,
+    dataStart: Math.ceil(read.position() / alignment) * alignment,
+  };
 }
 
 /** Bytes of one value of each scalar type; 8 (string) and 9 (array) have none. */
@@ -217,25 +224,42 @@ function skipValue(read: Reader, bytes: Buffer, type: number, path: string) {
   else readValue(read, bytes, type, path, false);
 }
 
-/** How model families spell "before the gap". */
-const middleTokens = [
-  '<|fim_prefix|>',
-  '<fim_prefix>',
-  '<fim-prefix>',
-  '<|fim_begin|>',
-  '<｜fim▁begin｜>',
-  '▁<PRE>',
-  '<PRE>',
-].map((text) => {
-  const token = Buffer.from(text);
-  const length = Buffer.alloc(8);
-  length.writeUInt32LE(token.length);
-  return Buffer.concat([length, token]);
-});
+/** How model families spell the marks of filling in the middle: before the prefix, the suffix and the middle. */
+const middleTokens: [string, string, string][] = [
+  ['<|fim_prefix|>', '<|fim_suffix|>', '<|fim_middle|>'],
+  ['<fim_prefix>', '<fim_suffix>', '<fim_middle>'],
+  ['<fim-prefix>', '<fim-suffix>', '<fim-middle>'],
+  ['<｜fim▁begin｜>', '<｜fim▁hole｜>', '<｜fim▁end｜>'],
+  ['<|fim_begin|>', '<|fim_hole|>', '<|fim_end|>'],
+  ['<|code_prefix|>', '<|code_suffix|>', '<|code_middle|>'],
+  ['▁<PRE>', '▁<SUF>', '▁<MID>'],
+  ['<PRE>', '<SUF>', '<MID>'],
+];
 
-const hasMiddleToken = (tokens: Buffer) => middleTokens.some((token) => tokens.includes(token));
+/** `tokens` is the vocabulary as it stands in the file: each token with its length before it. */
+function marksAmong(tokens: Buffer): MiddleMarks | undefined {
+  const has = (text: string) => {
+    const token = Buffer.from(text);
+    const length = Buffer.alloc(8);
+    length.writeUInt32LE(token.length);
+    return tokens.includes(Buffer.concat([length, token]));
+  };
+  const found = middleTokens.find((marks) => marks.every(has));
+  return found && { prefix: found[0], suffix: found[1], middle: found[2] };
+}
 
-function describe({ metadata, tensors, fillsMiddle, dataStart }: Header, fileSize: number, path: string): GgufInfo {
+/** What the file itself says of its marks, in the newer or the older words. */
+function marksOf(metadata: Record<string, Json>): MiddleMarks | undefined {
+  const id = (name: string, older: string) =>
+    metadata[`tokenizer.ggml.${name}_token_id`] ?? metadata[`tokenizer.ggml.${older}_token_id`];
+  const prefix = id('fim_pre', 'prefix');
+  const suffix = id('fim_suf', 'suffix');
+  const middle = id('fim_mid', 'middle');
+  if (typeof prefix !== 'number' || typeof suffix !== 'number' || typeof middle !== 'number') return undefined;
+  return { prefix, suffix, middle };
+}
+
+function describe({ metadata, tensors, marks, dataStart }: Header, fileSize: number, path: string): GgufInfo {
   for (const { name, typeId, offset, elements } of tensors) {
     const type = tensorTypes[typeId];
     if (!type) continue;
@@ -265,7 +289,7 @@ function describe({ metadata, tensors, fillsMiddle, dataStart }: Header, fileSiz
     parameterCount: tensors.reduce((sum, { elements }) => sum + elements, 0),
     quantization: quantizationOf(metadata['general.file_type'], tensors),
     chatTemplate: text('tokenizer.chat_template'),
-    fillsMiddle,
+    middleMarks: marks,
     fileSize,
     metadata,
     tensors: tensors.map(({ name, type, shape }) => ({ name, type, shape })),

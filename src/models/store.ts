@@ -47,8 +47,11 @@ export type ModelStore = {
    * model_load_failed when a file of it is missing or broken.
    */
   resolve(name: string): Promise<ResolvedModel>;
-  /** What `find` would give, from memory: no disk, no promise. What another process just wrote is seen 2 s later. */
-  peek(name: string): StoredModel | undefined;
+  /**
+   * What `find` would give, from memory: no disk, no promise. What another process just wrote is seen 2 s later. With all that
+   * `resolve` gives once the model's files have been read, which the first look begins.
+   */
+  peek(name: string): StoredModel | ResolvedModel | undefined;
   /** Bytes of a model's manifest, just as they were written. Throws model_not_found. */
   readManifest(name: ModelName): Promise<Buffer>;
   /** Path of a blob in any of the folders; with `size`, of one that has so many bytes. */
@@ -86,7 +89,7 @@ const indexAge = 2000;
 export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelStore {
   const [root] = roots;
   const index = createStoreIndex(roots);
-  const resolved = new Map<string, { stamp: string; model: Promise<ResolvedModel> }>();
+  const resolved = new Map<string, Reading>();
   const held = new Map<Digest, number>();
 
   async function need(name: ModelName): Promise<Entry> {
@@ -202,13 +205,23 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
   async function resolve(text: string) {
     const entry = await need(parseName(text));
     checkPinned(entry);
+    return read(entry).model;
+  }
+
+  /** The reading of a model's files that has ended or is under way. */
+  function read(entry: Entry): Reading {
     const cached = resolved.get(entry.path);
-    if (cached?.stamp === entry.stamp) return cached.model;
-    const model = readLayers(publicPart(entry), index.findBlob);
-    resolved.set(entry.path, { stamp: entry.stamp, model });
-    // A failure is not remembered: the file may be repaired.
-    model.catch(() => resolved.delete(entry.path));
-    return model;
+    if (cached?.stamp === entry.stamp) return cached;
+    const reading: Reading = { stamp: entry.stamp, model: readLayers(publicPart(entry), index.findBlob) };
+    resolved.set(entry.path, reading);
+    reading.model.then(
+      (model) => {
+        reading.done = model;
+      },
+      // A failure is not remembered: the file may be repaired.
+      () => resolved.delete(entry.path),
+    );
+    return reading;
   }
 
   return {
@@ -222,7 +235,8 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
     peek(text) {
       if (index.age() > indexAge) index.scan().catch(() => {});
       try {
-        return index.get(nameKey(parseName(text)));
+        const entry = index.get(nameKey(parseName(text)));
+        return entry && (read(entry).done ?? entry);
       } catch {
         return undefined;
       }
@@ -261,6 +275,9 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
     },
   };
 }
+
+/** A model's files, being read; `done` once they have been. */
+type Reading = { stamp: string; model: Promise<ResolvedModel>; done?: ResolvedModel };
 
 const withoutDigest = ({ digest: _digest, ...name }: ModelName): ModelName => name;
 

@@ -126,8 +126,8 @@ export function transferError(cause: unknown, host: string): ViaductError {
   const { code = '', message = '' } = (cause ?? {}) as { code?: string; message?: string };
   const why: Record<string, string> = {
     ECONNREFUSED: 'nothing listens there',
-    ENOTFOUND: 'its name is unknown; is the network up?',
-    EAI_AGAIN: 'its name cannot be looked up; is the network up?',
+    ENOTFOUND: 'its name is unknown (is the network up?)',
+    EAI_AGAIN: 'its name cannot be looked up (is the network up?)',
     UND_ERR_CONNECT_TIMEOUT: 'it does not answer',
     UND_ERR_HEADERS_TIMEOUT: 'it accepts the connection and then says nothing',
     UND_ERR_BODY_TIMEOUT: 'it stopped sending',

@@ -1,6 +1,7 @@
 /** Checks a request body against its schema, and says what is wrong the way OpenAI does: `messages[0].content`. */
 import type { z } from 'zod';
 import { ViaductError } from '../core/errors.ts';
+import { fieldPath } from '../lib/field-path.ts';
 
 type Issue = z.core.$ZodIssue;
 
@@ -11,16 +12,8 @@ export function checkBody<Schema extends z.ZodType>(schema: Schema, body: unknow
   const issue = result.error.issues[0];
   if (!issue) throw new ViaductError('invalid_request', 'The body is not valid.');
   const { path, issue: cause } = deepest(issue, at ? [at, ...issue.path] : issue.path);
-  const param = formatPath(path);
+  const param = fieldPath(path);
   throw new ViaductError('invalid_request', describe(cause, param), { ...(param && { param }) });
-}
-
-/** `['messages', 0, 'content']` → `messages[0].content`. */
-export function formatPath(path: readonly PropertyKey[]): string {
-  return path.reduce<string>(
-    (text, key) => (typeof key === 'number' ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)),
-    '',
-  );
 }
 
 type Found = { issue: Issue; path: readonly PropertyKey[] };

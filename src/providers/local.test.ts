@@ -49,6 +49,11 @@ describe('text', () => {
     const request = { model, temperature: 1, seed: 11, maxTokens: 20 };
     const [a, b] = [await local.ask(request), await local.ask(request)];
     assert.equal(a.text, b.text);
+    // The engine's own word for "any seed" is a seed like any other here.
+    for (const seed of [-1, 0xffffffff]) {
+      const [c, d] = [await local.ask({ ...request, seed }), await local.ask({ ...request, seed })];
+      assert.equal(c.text, d.text);
+    }
   });
 
   test('a stop sequence ends the answer, is named and not said', async () => {
@@ -75,6 +80,13 @@ describe('text', () => {
     const favoured = await local.ask({ model, temperature: 0, maxTokens: 3, logitBias: { '57': 100 } });
     assert.equal(favoured.text, 'III');
     await fails(local.ask({ model, logitBias: { x: 1 } }), 'invalid_request', 'logit_bias');
+    await fails(local.ask({ model, logitBias: { '49152': 1 } }), 'invalid_request', 'logit_bias', /0 to 49151/);
+  });
+
+  test("a prompt of token ids must be of the model's own", async () => {
+    const raw = (promptTokens: number[]) => local.ask({ model, maxTokens: 1, local: { raw: true, promptTokens } });
+    assert.equal((await raw([504, 3575, 282])).finish.usage.input, 3);
+    await fails(raw([504, 49152]), 'invalid_request', 'prompt', /49152/);
   });
 
   test('a raw prompt, and a template of the request', async () => {
@@ -316,7 +328,7 @@ describe('tools', () => {
     await fails(
       local.ask({ model, tools: strict }),
       'invalid_json_schema',
-      'tools.0.function.parameters.properties.tags.uniqueItems',
+      'tools[0].function.parameters.properties.tags.uniqueItems',
     );
     const many = Array.from({ length: 10_000 }, (_, i) => ({ name: `t${i}` }));
     await fails(local.ask({ model, tools: many }), 'invalid_request', 'tools');
@@ -346,6 +358,7 @@ describe('embeddings', () => {
     const alone = await embed({ input: [input[99] as string] });
     assert.equal(vectors.length, 150);
     assert.ok(Math.abs((vectors[99]?.[0] ?? 0) - (alone.vectors[0]?.[0] ?? 1)) < 1e-2);
+    await fails(embed({ input: ['a', [101, 30522]] }), 'invalid_request', 'input[1]', /30522/);
     const tokens = await embed({ input: [[101, 7592, 102]] });
     assert.ok(Math.abs((tokens.vectors[0]?.[0] ?? 0) - ((await embed({})).vectors[0]?.[0] ?? 1)) < 1e-4);
   });
@@ -359,7 +372,7 @@ describe('embeddings', () => {
 
   test('too long is an error, or cut when asked', async () => {
     const input = ['hello '.repeat(800)];
-    await fails(embed({ input }), 'context_length_exceeded', 'input.0', /512 tokens.* 802 tokens/);
+    await fails(embed({ input }), 'context_length_exceeded', 'input[0]', /512 tokens.* 802 tokens/);
     assert.equal((await embed({ input, truncate: true })).usage.input, 512);
   });
 
@@ -370,7 +383,17 @@ describe('embeddings', () => {
     const picture = [
       { role: 'user' as const, parts: [{ type: 'image' as const, source: { data: 'AAAA', mediaType: 'image/png' } }] },
     ];
-    await fails(local.ask({ model, messages: picture }), 'unsupported_capability', 'messages.0.content.0', /text-only/);
+    await fails(
+      local.ask({ model, messages: picture }),
+      'unsupported_capability',
+      'messages[0].content[0]',
+      /text-only/,
+    );
+    // From memory: what a route looks at before it chooses.
+    const described = local.provider.describe?.(model);
+    assert.deepEqual(described?.capabilities, ['completion']);
+    assert.equal(described?.contextLength, 8192);
+    assert.deepEqual(local.provider.describe?.('all-minilm')?.capabilities, ['embedding']);
     const infos = await local.provider.models?.(new AbortController().signal);
     assert.deepEqual(infos?.map(({ id }) => id).sort(), ['all-minilm:latest', model]);
   });

@@ -12,6 +12,7 @@ import { type Generation, generate, type Outcome } from './local/generate.ts';
 import { prepareMessages } from './local/messages.ts';
 import { rerankAll } from './local/rerank.ts';
 import { maxTokens } from './local/sampling.ts';
+import { checkTokenIds } from './local/token-ids.ts';
 
 /** Tool calls since the start, by model: what the metrics show. */
 export type ToolCallCounts = { valid: number; repaired: number; rejected: number };
@@ -75,7 +76,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     }
   }
 
-  async function* chat(request: ChatRequest, { signal, report }: CallContext): ChatStream {
+  async function* chat(request: ChatRequest, { signal, report, privacy }: CallContext): ChatStream {
     const began = performance.now();
     const model = await models.resolve(request.model);
     const start = {
@@ -94,8 +95,13 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     const limit = maxTokens(request, model.params);
     const constraint = constrain(request, tools, limit ?? Math.min(openBudget, contextOf(request, model) / 2));
     await needVision(request, model);
+    if (request.local?.promptTokens) checkTokenIds(request.local.promptTokens, model.gguf.vocabularySize, 'prompt');
 
-    const prepared = await prepareMessages(request, model, { signal, ...(imageHosts && { allow: imageHosts }) });
+    const prepared = await prepareMessages(request, model, {
+      signal,
+      privacy,
+      ...(imageHosts && { allow: imageHosts }),
+    });
     const lease = await scheduler.acquire(model, acquireOptions(request, signal, report));
     try {
       if (request.messages.length === 0) {
@@ -118,10 +124,14 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     toolCalls: () => counts,
     load: (model) => scheduler.load(model),
 
-    async countTokens(request, { signal, report }) {
+    async countTokens(request, { signal, report, privacy }) {
       const model = await models.resolve(request.model);
       await needVision(request, model);
-      const prepared = await prepareMessages(request, model, { signal, ...(imageHosts && { allow: imageHosts }) });
+      const prepared = await prepareMessages(request, model, {
+        signal,
+        privacy,
+        ...(imageHosts && { allow: imageHosts }),
+      });
       const slot = prepared.images.length > 0;
       return leased(model, { ...acquireOptions(request, signal, report), slot }, (lease) =>
         countInput(request, model, prepared, lease, signal),
@@ -135,6 +145,8 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
           param: 'input',
         });
       if (model.capabilities.includes('rerank')) need(model, 'embedding', 'scores documents; it does not embed');
+      for (const [index, item] of request.input.entries())
+        if (typeof item !== 'string') checkTokenIds(item, model.gguf.vocabularySize, `input[${index}]`);
       const { numCtx, keepAlive } = request.local ?? {};
       return leased(model, { purpose: 'embedding', numCtx, keepAlive, signal, report }, (lease) =>
         embedAll(request, lease, signal),
@@ -192,7 +204,7 @@ function contextOf(request: ChatRequest | undefined, { params, gguf }: ResolvedM
 /** Where the first picture is. */
 function pictureIn({ messages }: ChatRequest): string | undefined {
   for (const [i, { parts }] of messages.entries())
-    for (const [j, part] of parts.entries()) if (part.type === 'image') return `messages.${i}.content.${j}`;
+    for (const [j, part] of parts.entries()) if (part.type === 'image') return `messages[${i}].content[${j}]`;
   return undefined;
 }
 

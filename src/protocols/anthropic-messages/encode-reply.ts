@@ -39,9 +39,12 @@ function encodePart(part: AssistantPart): JsonObject[] {
       return part.text === '' && signature === '' ? [] : [{ type: 'thinking', thinking: part.text, signature }];
     }
     case 'tool-call':
-      return [{ type: 'tool_use', id: part.id, name: part.name, input: parseObject(part.arguments) ?? {} }];
+      return [{ type: 'tool_use', id: toolUseId(part.id), name: part.name, input: parseObject(part.arguments) ?? {} }];
   }
 }
+
+/** Ids that we or OpenAI made, as Anthropic writes its own. */
+const toolUseId = (id: string): string => (id.startsWith('call_') ? `toolu_${id.slice(5)}` : id);
 
 type Call = { id: string; name: string; json: string };
 
@@ -123,7 +126,7 @@ export function createStreamEncoder(model?: string): { push(event: ChatEvent): s
   };
 
   const startCall = (index: number, id: string, name: string) => {
-    calls.set(index, { id, name, json: '' });
+    calls.set(index, { id: toolUseId(id), name, json: '' });
     const current = typeof open === 'object' ? calls.get(open.call) : undefined;
     const free = waiting.length === 0 && (!current || parseObject(current.json) !== undefined);
     if (free) beginCall(index);

@@ -1,6 +1,7 @@
 /** Anthropic's error shape, both ways. Source: https://docs.anthropic.com/en/api/errors */
 import { type ErrorCode, ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
+import { dottedPath } from '../../lib/field-path.ts';
 import {
   decodeErrorBody as classifyBody,
   decodeError as classifyReply,
@@ -29,8 +30,15 @@ export const statusOf = (error: ViaductError): number => (overloaded.has(error.c
 
 const encodeErrorObject = (error: ViaductError): JsonObject => ({
   type: typeOfStatus[statusOf(error)] ?? (error.status < 500 ? 'invalid_request_error' : 'api_error'),
-  message: error.message,
+  message: messageOf(error),
 });
+
+/** Anthropic's errors have no field that names the culprit: its messages begin with it. */
+function messageOf({ message, param = '' }: ViaductError): string {
+  if (!/^(messages|tools)[.[]/.test(param)) return message;
+  const path = dottedPath(param).replace(/^(tools\.\d+)\.function\.parameters/, '$1.input_schema');
+  return message.startsWith(path) ? message : `${path}: ${message}`;
+}
 
 /** Error → body of a failed reply. */
 export function encodeError(error: ViaductError, requestId: string): JsonObject {

@@ -72,9 +72,9 @@ const reasoningDetail = z.object({
 const name = z.string().nullish();
 
 export const wireMessage = z.discriminatedUnion('role', [
-  z.object({ role: z.literal('system'), content: text.nullish(), name }),
-  z.object({ role: z.literal('developer'), content: text.nullish(), name }),
-  z.object({ role: z.literal('user'), content: userContent.nullish(), name }),
+  z.object({ role: z.literal('system'), content: text, name }),
+  z.object({ role: z.literal('developer'), content: text, name }),
+  z.object({ role: z.literal('user'), content: userContent, name }),
   z.object({
     role: z.literal('assistant'),
     content: assistantContent.nullish(),
@@ -129,6 +129,12 @@ export function decodeMessages(messages: WireMessage[]): Message[] {
 function decodeAssistant(message: Wire<'assistant'>, legacyCall: string, at: number): AssistantPart[] {
   const { content, refusal, tool_calls, function_call } = message;
   const parts: AssistantPart[] = decodeReasoning(message);
+  if (content == null && !(tool_calls?.length || function_call || refusal || parts.length > 0))
+    throw new ViaductError(
+      'invalid_request',
+      `Invalid value for 'messages[${at}].content': an assistant's message needs content or tool_calls.`,
+      { param: `messages[${at}].content` },
+    );
   if (typeof content === 'string') {
     if (content !== '' || !(tool_calls?.length || function_call || refusal))
       parts.push({ type: 'text', text: content });

@@ -27,7 +27,7 @@ export function planTools({ tools = [], toolChoice = 'auto', parallelToolCalls }
       param: 'tools',
     });
   for (const [index, { parameters }] of tools.entries()) {
-    const path = `tools.${index}.function.parameters`;
+    const path = `tools[${index}].function.parameters`;
     if (parameters) asViaductError(() => checkSize(parameters, path));
   }
   const many = parallelToolCalls !== false;
@@ -111,7 +111,7 @@ function strictArguments(rules: Rules, tool: Tool, index: number, budget: number
   if (schema['type'] === undefined && !schema['$ref'] && !schema['anyOf'] && !schema['oneOf'] && !schema['allOf'])
     schema['type'] = 'object';
   const writer = schemaGrammar(rules);
-  const path = `tools.${index}.function.parameters`;
+  const path = `tools[${index}].function.parameters`;
   if (tool.strict)
     return { expression: asViaductError(() => writer.document(schema, budget, true, path)), exact: true };
   try {

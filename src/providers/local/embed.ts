@@ -50,9 +50,9 @@ async function tokenize(content: string, { runner }: Lease, signal: AbortSignal)
 /** Cut inputs keep their last token: it is the mark that ends every text. */
 function fit(tokens: number[], index: number, limit: number, truncate: boolean): number[] {
   if (tokens.length === 0)
-    throw new ViaductError('invalid_request', 'An input to embed is empty.', { param: `input.${index}` });
+    throw new ViaductError('invalid_request', 'An input to embed is empty.', { param: `input[${index}]` });
   if (tokens.length <= limit) return tokens;
-  if (!truncate) throw contextExceeded(limit, tokens.length, `input.${index}`);
+  if (!truncate) throw contextExceeded(limit, tokens.length, `input[${index}]`);
   return [...tokens.slice(0, limit - 1), tokens.at(-1) as number];
 }
 

@@ -20,9 +20,10 @@ export async function succeeded(reply: RunnerReply): Promise<RunnerReply> {
 
 /** OpenAI's wording, which client libraries look for. */
 export function contextExceeded(limit: number, tokens: number, param = 'messages'): ViaductError {
+  const [found, what] = param === 'messages' ? ['your messages resulted in', 'messages'] : [`${param} has`, 'input'];
   return new ViaductError(
     'context_length_exceeded',
-    `This model's maximum context length is ${limit} tokens. However, your messages resulted in ${tokens} tokens. Please reduce the length of the messages, or raise num_ctx if the model was trained for more.`,
+    `This model's maximum context length is ${limit} tokens. However, ${found} ${tokens} tokens. Please reduce the length of the ${what}, or raise num_ctx if the model was trained for more.`,
     { param },
   );
 }

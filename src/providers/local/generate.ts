@@ -1,6 +1,5 @@
 /** One answer of a loaded model: which of the engine's endpoints is asked, and what becomes of its stream. */
 import type { ChatEvent, ChatRequest, ChatStream } from '../../core/chat.ts';
-import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import { readJson } from '../../engine/reply.ts';
 import type { RunnerReply } from '../../engine/runner.ts';
@@ -10,6 +9,7 @@ import { type Answer, createAnswer } from './answer.ts';
 import { type Constraint, callsConstraint, type ToolPlan } from './constraint.ts';
 import { contextExceeded, succeeded, TemplateError } from './engine-errors.ts';
 import { createEngineReader, type EngineEnd } from './engine-stream.ts';
+import { fillInPrompt } from './fill-in.ts';
 import { templateKnows } from './go-prompt.ts';
 import { type PreparedMessages, textOf, toEngineJson } from './messages.ts';
 import {
@@ -144,7 +144,7 @@ async function ask(work: Generation, facts: TemplateFacts): Promise<Opening> {
   const fields = commonFields(request, model);
   if (local?.suffix !== undefined && !local.raw) {
     const go = goTemplateOf(request, model) ?? model.template;
-    if (go === undefined || !templateKnows(go, 'Suffix')) return { reply: await infill(work, fields) };
+    if (go === undefined || !templateKnows(go, 'Suffix')) return { reply: await fillIn(work, fields) };
   }
   const fast =
     constraint.kind === 'free' &&
@@ -172,7 +172,11 @@ async function ask(work: Generation, facts: TemplateFacts): Promise<Opening> {
 const engineStep = 256;
 
 function commonFields(request: ChatRequest, model: ResolvedModel): JsonObject {
-  const fields: JsonObject = { ...samplingFields(request, model.params), stream: true, cache_prompt: true };
+  const fields: JsonObject = {
+    ...samplingFields(request, model.params, model.gguf.vocabularySize),
+    stream: true,
+    cache_prompt: true,
+  };
   if (request.logprobs) fields['n_probs'] = Math.max(request.topLogprobs ?? 0, 1);
   return fields;
 }
@@ -236,7 +240,8 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
   const progress = tools.callable.length > 0 || budgetTokens !== undefined;
   const thought = opened ? 'open' : thinking(request) === true ? 'maybe' : 'none';
   if (constraint.grammar) body['grammar'] = constraint.grammar(thought);
-  if (lease.contextLength % engineStep !== 0) await fitContext(work, prompt, body);
+  if (lease.contextLength % engineStep !== 0)
+    fitContext(lease, request.local?.promptTokens?.length ?? (await sizeOf(prompt, lease, signal)), body);
   const send = async (more: JsonObject) =>
     succeeded(await lease.runner.request('/completion', { ...body, return_progress: false, ...more }, signal));
   const resume = (said: string, spent: number) => {
@@ -250,11 +255,15 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
   return { reply, opened, ...(budgetTokens !== undefined && { resume, budgetTokens }) };
 }
 
-/** Where the engine's own limit is above the one in force. */
-async function fitContext({ lease, signal }: Generation, prompt: string, body: JsonObject) {
+/** Tokens of a prompt that is text. */
+async function sizeOf(prompt: string, { runner }: Lease, signal: AbortSignal): Promise<number> {
   const asked = { content: prompt, add_special: true, parse_special: true };
-  const { tokens } = await readJson(await succeeded(await lease.runner.request('/tokenize', asked, signal)));
-  const used = Array.isArray(tokens) ? tokens.length : 0;
+  const { tokens } = await readJson(await succeeded(await runner.request('/tokenize', asked, signal)));
+  return Array.isArray(tokens) ? tokens.length : 0;
+}
+
+/** Where the engine's own limit is above the one in force: `used` tokens of it are the prompt's. */
+function fitContext(lease: Lease, used: number, body: JsonObject) {
   if (used >= lease.contextLength) throw contextExceeded(lease.contextLength, used);
   const limit = body['n_predict'];
   const room = lease.contextLength - used;
@@ -262,22 +271,17 @@ async function fitContext({ lease, signal }: Generation, prompt: string, body: J
 }
 
 /** Fill in the middle, with the model's own tokens for it. */
-async function infill(
-  { request, model, lease, signal, prepared }: Generation,
-  fields: JsonObject,
-): Promise<RunnerReply> {
-  if (!model.capabilities.includes('insert'))
-    throw new ViaductError(
-      'unsupported_capability',
-      `${model.name} cannot fill in the middle: it has no tokens for a suffix.`,
-      { param: 'suffix' },
-    );
+async function fillIn(work: Generation, fields: JsonObject): Promise<RunnerReply> {
+  const { request, model, lease, signal, prepared } = work;
   const prefix = prepared.messages
     .filter(({ role }) => role === 'user')
     .map(textOf)
     .join('');
-  const body = { ...fields, input_prefix: prefix, input_suffix: request.local?.suffix ?? '', prompt: '' };
-  return succeeded(await lease.runner.request('/infill', body, signal));
+  const suffix = request.local?.suffix ?? '';
+  const prompt = await fillInPrompt(model, lease.runner, { prefix, suffix }, signal);
+  const body: JsonObject = { ...fields, prompt };
+  if (lease.contextLength % engineStep !== 0) fitContext(lease, prompt.length, body);
+  return succeeded(await lease.runner.request('/completion', body, signal));
 }
 
 /** Once more, for a model that asks for what it has been told: without tools, the results in words. */

@@ -7,11 +7,12 @@ import { loadImage } from './images.ts';
 
 const fixture = (name: string) => readFileSync(join(import.meta.dirname, '__fixtures__/images', name));
 const load = (data: string, mediaType = 'image/png') =>
-  loadImage({ data, mediaType }, 'messages.0', { signal: new AbortController().signal });
+  loadImage({ data, mediaType }, 'messages[0].content[0]', { signal: new AbortController().signal });
 const fails = (work: Promise<unknown>, code: string) =>
   assert.rejects(
     work,
-    (error: Error & { code?: string; param?: string }) => error.code === code && error.param === 'messages.0',
+    (error: Error & { code?: string; param?: string }) =>
+      error.code === code && error.param === 'messages[0].content[0]',
   );
 
 for (const [

@@ -14,11 +14,13 @@ export type ImageOptions = {
   signal: AbortSignal;
   /** Hosts from which images may come although their address is private. */
   allow?: readonly string[];
+  /** Nothing may leave this machine: no picture is fetched. */
+  privacy?: 'local' | undefined;
 };
 
 /**
  * One image, checked and in a format that the engine decodes. `param` names the field it came from.
- * Throws invalid_image, image_too_large, unsupported_image_format, image_download_failed.
+ * Throws invalid_image, image_too_large, unsupported_image_format, image_download_failed, privacy_restricted.
  */
 export async function loadImage(source: Source, param: string, options: ImageOptions): Promise<string> {
   const bytes = 'url' in source ? await bytesOf(source.url, param, options) : decodeBase64(source.data, param);
@@ -40,13 +42,19 @@ export async function loadImage(source: Source, param: string, options: ImageOpt
   return (mediaType === 'image/webp' ? await webpToPng(bytes, param) : bytes).toString('base64');
 }
 
-async function bytesOf(url: string, param: string, { signal, allow }: ImageOptions): Promise<Buffer> {
+async function bytesOf(url: string, param: string, { signal, allow, privacy }: ImageOptions): Promise<Buffer> {
   const data = /^data:[^,]*,/i.exec(url);
   if (data) {
     if (!/;base64,$/i.test(data[0]))
       throw new ViaductError('invalid_image', 'A data: URL of an image must be base64.', { param });
     return decodeBase64(url.slice(data[0].length), param);
   }
+  if (privacy)
+    throw new ViaductError(
+      'privacy_restricted',
+      'Fetching this image would tell its server of the request, which must not leave this machine. Send the image as base64.',
+      { param },
+    );
   return download(url, param, { signal, ...(allow && { allow }) });
 }
 

@@ -34,7 +34,7 @@ export async function prepareMessages(
 
   const sees = model.capabilities.includes('vision');
   for (const [index, message] of given.entries()) {
-    messages.push(await prepare(message, `messages.${index}`, sees, options));
+    messages.push(await prepare(message, `messages[${index}]`, sees, options));
     if (message.role !== 'tool') continue;
     // Templates know no pictures in tool results: they follow as the user's.
     const last = messages.at(-1) as EngineMessage;
@@ -58,7 +58,7 @@ async function prepare(message: Message, at: string, sees: boolean, options: Ima
     case 'user': {
       const content: EngineMessage['content'] = [];
       for (const [index, part] of message.parts.entries()) {
-        const param = `${at}.content.${index}`;
+        const param = `${at}.content[${index}]`;
         if (part.type === 'audio')
           throw new ViaductError('unsupported_capability', 'Local models do not take audio.', { param });
         content.push(await readPart(part, param, sees, options));

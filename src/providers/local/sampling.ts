@@ -21,10 +21,11 @@ const sameName = [
 ];
 
 /**
- * Fields for `/completion` and `/v1/chat/completions` alike. Throws invalid_request for a bad logit_bias.
+ * Fields for `/completion` and `/v1/chat/completions` alike, for a model with `vocabulary` tokens. Throws invalid_request for a bad
+ * logit_bias.
  * Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
  */
-export function samplingFields(request: ChatRequest, params: JsonObject): JsonObject {
+export function samplingFields(request: ChatRequest, params: JsonObject, vocabulary?: number): JsonObject {
   const fields: JsonObject = {};
   for (const name of sameName) if (typeof params[name] === 'number') fields[name] = params[name];
   const { local = {} } = request;
@@ -34,7 +35,6 @@ export function samplingFields(request: ChatRequest, params: JsonObject): JsonOb
     top_k: request.topK,
     min_p: local.minP,
     typical_p: local.typicalP,
-    seed: request.seed,
     frequency_penalty: request.frequencyPenalty,
     presence_penalty: request.presencePenalty,
     repeat_penalty: local.repeatPenalty,
@@ -44,8 +44,8 @@ export function samplingFields(request: ChatRequest, params: JsonObject): JsonOb
     mirostat_eta: local.mirostatEta,
   };
   for (const [name, value] of Object.entries(asked)) if (value !== undefined) fields[name] = value;
-  if (typeof fields['seed'] === 'number') fields['seed'] = seed(fields['seed']);
-  if (request.logitBias) fields['logit_bias'] = logitBias(request.logitBias);
+  if (request.seed !== undefined) fields['seed'] = seed(request.seed);
+  if (request.logitBias) fields['logit_bias'] = logitBias(request.logitBias, vocabulary);
   const limit = maxTokens(request, params);
   if (limit !== undefined) fields['n_predict'] = limit;
   const stop = stopSequences(request, params);
@@ -66,19 +66,24 @@ export function stopSequences(request: ChatRequest, params: JsonObject): string[
   return [...new Set([...(request.stop ?? []), ...ofModel])].filter((word) => word !== '');
 }
 
-/** The engine keeps 32 bits, of which all ones means "random". */
+/** The engine keeps 32 bits, of which all ones means "random": a Modelfile may ask for that, a request that names a seed does not. */
 function seed(value: number): number {
-  if (value === -1) return -1;
   return Number(BigInt.asUintN(32, BigInt(Math.trunc(value)))) % 0xffffffff;
 }
 
-function logitBias(bias: Record<string, number>): Json {
+function logitBias(bias: Record<string, number>, vocabulary = Infinity): Json {
   return Object.entries(bias).map(([token, value]) => {
     const id = Number(token);
     if (!Number.isInteger(id) || id < 0)
       throw new ViaductError('invalid_request', `logit_bias has the key "${token}", which is not a token's number.`, {
         param: 'logit_bias',
       });
+    if (id >= vocabulary)
+      throw new ViaductError(
+        'invalid_request',
+        `Invalid key in 'logit_bias': ${id}. The model's tokens are 0 to ${vocabulary - 1}.`,
+        { param: 'logit_bias' },
+      );
     // At -100 OpenAI bans a token; the engine's word for that is false.
     return [id, value <= -100 ? false : value];
   });

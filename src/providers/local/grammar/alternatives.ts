@@ -17,7 +17,7 @@ export function alternatives(schema: JsonObject, path: string, context: Context)
     const options = schema[keyword];
     if (!Array.isArray(options)) continue;
     const { [keyword]: _options, ...base } = schema;
-    const whole = options.map((option, index) => withBase(option, base, `${path}.${keyword}.${index}`));
+    const whole = options.map((option, index) => withBase(option, base, `${path}.${keyword}[${index}]`));
     if (keyword === 'oneOf' && !exclusive(options, context))
       context.inexact(
         path,

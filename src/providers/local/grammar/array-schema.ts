@@ -18,7 +18,7 @@ export function arrayGrammar(schema: JsonObject, place: Place, context: Context)
   const share = Math.max(1, (budget - 2) / Math.max(1, prefix.length + Math.min(count, 4)));
   const visit = (item: Json, keyword: string) =>
     context.visit(item, { ...place, budget: share, path: `${path}.${keyword}` });
-  const heads = prefix.map((item, index) => visit(item, `prefixItems.${index}`));
+  const heads = prefix.map((item, index) => visit(item, `prefixItems[${index}]`));
   const head = heads.join(` ${context.comma} `);
   if (count <= 0) return heads.length ? `"[" ${head} "]"` : '"[]"';
   if (items === false)

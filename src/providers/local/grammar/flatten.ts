@@ -30,7 +30,7 @@ export function flatten(schema: JsonObject, path: string, depth: number, context
   const { allOf, ...rest } = schema;
   let flat: JsonObject = rest;
   for (const [index, part] of (allOf as Json[]).entries()) {
-    const partPath = `${path}.allOf.${index}`;
+    const partPath = `${path}.allOf[${index}]`;
     const target = followReferences(part, partPath, context);
     if (target === true) continue;
     if (!isObject(target) || depth > maxDepth * 4) return refuse(partPath, 'A schema must be an object');
