@@ -29,6 +29,7 @@ import { storedChatStore } from './store/stored-chats.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { createRequestLog } from './telemetry/request-log.ts';
+import { createTracing, tracesAreWanted } from './telemetry/traces.ts';
 import { boundaryOptions, boundarySettings, engineOf, schedulerOptions, securityOptions } from './wiring.ts';
 
 export type ServerOptions = {
@@ -82,9 +83,16 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   });
   const metrics: Metrics = createMetrics(() => gateway.health(), local.toolCalls);
   const logCall = createRequestLog(log);
+  const tracing =
+    config.traces.endpoint !== undefined || tracesAreWanted(environment)
+      ? await createTracing(config.traces)
+      : undefined;
   const gateway = createGateway({
     ...boundary,
     ...setup(config),
+    ...(tracing && {
+      trace: ({ endpoint, requestId }) => tracing.begin({ method: 'WEBSOCKET', route: endpoint, requestId }),
+    }),
     observe(call) {
       metrics.record(call);
       logCall(call);
@@ -104,12 +112,14 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     responses,
     storedChats: storedChatStore(db),
     metrics,
+    ...(tracing && { tracing }),
     missing: async () => [...(draining ? ['draining'] : []), ...(await boundary.missing())],
     now: Date.now,
   };
 
   const close = async () => {
     await responses.close();
+    await tracing?.close();
     await scheduler.close();
     await boundary.close();
     await db.destroy();

@@ -13,6 +13,7 @@ import { openApiDoor } from './openapi.ts';
 import { operations } from './operations.ts';
 import { providers } from './providers.ts';
 import { fastifyOptions, localOnly, type SecurityOptions, secure } from './security.ts';
+import { traceRequest } from './trace.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -89,6 +90,7 @@ export function createApp(
         if (door.requestIdHeader) reply.header(door.requestIdHeader, requestId);
         request.entry = { requestId };
         if (endpoint.access === 'public') return undefined;
+        if (services.tracing) credentials.trace = traceRequest(services.tracing, request, reply, requestId);
         try {
           const caller = await services.gateway.enter(credentials);
           if (endpoint.access === 'admin' && !caller.admin)

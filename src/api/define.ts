@@ -7,6 +7,7 @@ import type { ModelStore } from '../models/store.ts';
 import type { Responses } from '../responses/responses.ts';
 import type { StoredChatStore } from '../store/stored-chats.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import type { Tracing } from '../telemetry/traces.ts';
 
 /** What a handler may use. Made once, in server.ts. */
 export type Services = {
@@ -21,6 +22,8 @@ export type Services = {
   responses: Responses;
   /** Figures for Prometheus; absent in tests that need none. */
   metrics?: Metrics;
+  /** Begins the trace of a request. Absent: no traces are made. */
+  tracing?: Pick<Tracing, 'begin'>;
   /** Names of what this server needs and cannot reach now: for /readyz. */
   missing?(): Promise<string[]>;
   /** Milliseconds since 1970. */

@@ -6,6 +6,7 @@ import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Credentials, Served } from '../gateway/gateway.ts';
 import { type Cancel, Canceller } from '../lib/cancel.ts';
+import type { RequestTrace } from '../telemetry/traces.ts';
 
 const saneRequestId = /^[\w.:-]{1,128}$/;
 
@@ -31,6 +32,7 @@ class RequestCredentials implements Credentials {
   declare readonly privacy?: 'local';
   declare readonly tags?: string[];
   declare readonly timeoutMs?: number;
+  declare trace?: RequestTrace;
   readonly #leaving: Cancel;
 
   constructor(request: FastifyRequest, leaving: Cancel) {

@@ -12,6 +12,7 @@ const fixed: [section: keyof Config, key?: string][] = [
   ['oidc'],
   ['database'],
   ['redis'],
+  ['traces'],
   ...(['path', 'keep_alive', 'parallel', 'context', 'max_loaded', 'max_queue'] as const).map(
     (key): [keyof Config, string] => ['engine', key],
   ),

@@ -95,6 +95,15 @@ const log = z.strictObject({
   level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 
+const traces = z.strictObject({
+  endpoint: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('Of the collector: http://collector:4318'),
+  headers: z.record(z.string(), z.string()).optional().describe('For the collector'),
+  sample: z.number().min(0).max(1).default(1).describe('Part of the traces that begin here'),
+});
+
 const name = z.string().regex(/^[\w.-]+$/, 'A provider’s name has letters, digits, ".", "_" and "-" only');
 
 /** `kind` says which settings an entry takes; without it the entry's name does. */
@@ -144,6 +153,7 @@ export const sections = {
     .describe('USD per million tokens, by PROVIDER/MODEL or PROVIDER/*, instead of the public list'),
   alerts: z.strictObject({ webhook: z.url().optional() }).prefault({}).describe('Told when a budget is nearly spent'),
   log: log.prefault({}),
+  traces: traces.prefault({}).describe('OpenTelemetry, over OTLP/HTTP; OTEL_EXPORTER_OTLP_ENDPOINT turns it on too'),
   providers: providers.prefault({}),
   models: models.prefault({}),
 };

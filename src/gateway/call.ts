@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { ViaductError } from '../core/errors.ts';
 import type { Usage } from '../core/usage.ts';
 import { cancelOf } from '../lib/cancel.ts';
+import type { AttemptTrace, RequestTrace } from '../telemetry/traces.ts';
 import type { Attempt, AttemptLimits, Course, Measured } from './attempt.ts';
 import type {
   Admission,
@@ -32,6 +33,8 @@ export type CallSubject = {
 export type Call = {
   /** Take a place in every limit and budget. Throws rate_limit_exceeded, insufficient_quota. */
   admit(targets: readonly Target[], needs: Needs): Promise<void>;
+  /** Present where traces are made. */
+  trace: RequestTrace | undefined;
   /** For `attempt`. */
   course(limits: AttemptLimits): Course;
   /** How `current` served; its cost appears when the answer is whole. */
@@ -47,6 +50,9 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
   const { credentials, identity, operation, model, stream, enteredAt } = subject;
   const { requestId, endpoint } = credentials;
   const startedAt = Date.now();
+  const ownTrace = credentials.trace ? undefined : deps.trace?.(credentials);
+  const trace = credentials.trace ?? ownTrace;
+  const spans = trace && new Map<Attempt, AttemptTrace>();
   const failures: string[] = [];
   const usage: Usage = { input: 0, output: 0 };
   let cost: number | undefined;
@@ -87,6 +93,8 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
       overheadMs: overhead(),
     };
     deps.observe(record);
+    trace?.call(record);
+    ownTrace?.end();
   };
   /** When the answer began, and since when a provider is being waited for: performance.now(), 0 = not. */
   let openedAt = 0;
@@ -113,13 +121,23 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
     }
     if (error && error.code !== 'client_closed_request')
       failures.push(`${target.name} ${error.code} ${Math.round(totalMs)}ms`);
+    spans?.get(current)?.end({ error, usage: measured?.usage, cost: spent, firstTokenMs: current.firstTokenMs });
     const recorded = deps.account?.(entryOf(subject, current, measured, error, totalMs, spent));
     if (served && cost !== undefined) served.cost = cost;
     if (measured) finish(error);
     return recorded;
   };
 
+  const beginSpan = (within: RequestTrace, current: Attempt) => {
+    const { provider, model: asked } = current.target;
+    const { name, kind } = provider;
+    const span = within.attempt({ operation, provider: name, kind, model: asked, number: current.number });
+    current.context.traceHeaders = span.headers;
+    spans?.set(current, span);
+  };
+
   return {
+    trace,
     async admit(targets, needs) {
       if (!deps.admit) return;
       const outputTokens = needs.maxTokens ?? usualOutputTokens;
@@ -142,6 +160,7 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
         attempts = current.number;
         last = current;
         askedAt = performance.now();
+        if (trace) beginSpan(trace, current);
       },
       answered() {
         providerMs += performance.now() - askedAt;

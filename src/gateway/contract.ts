@@ -19,6 +19,7 @@ import type {
   RerankResult,
 } from '../core/provider.ts';
 import type { Usage } from '../core/usage.ts';
+import type { RequestTrace } from '../telemetry/traces.ts';
 
 /** Who is asking, and how to stop. Made by a front door from the HTTP request; knows nothing of HTTP. */
 export type Credentials = {
@@ -39,6 +40,8 @@ export type Credentials = {
   tags?: string[];
   /** `x-viaduct-timeout`, milliseconds in total. */
   timeoutMs?: number;
+  /** The request's trace, where traces are made. */
+  trace?: RequestTrace;
 };
 
 /** A chat as a front door hands it over: still in its own protocol, decoded only where no relay is possible. */
@@ -256,6 +259,8 @@ export type GatewayDeps = {
   keep?: KeepContent;
   /** Told once about every call, when it is over: logs and metrics. */
   observe?: (record: CallRecord) => void;
+  /** Begins the trace of a call whose credentials bring none: turns of a WebSocket. Absent: no traces are made. */
+  trace?: (credentials: Credentials) => RequestTrace;
   /** 0 ≤ n < 1: who is picked for a weighted route, a canary, a shadow. */
   random?: () => number;
 };

@@ -39,16 +39,15 @@ export type HttpProviderOptions = {
   streamsOnly?: (body: JsonObject) => boolean;
 };
 
+/** What of a call's context a request needs. */
+type Asking = Pick<CallContext, 'signal' | 'cancel' | 'traceHeaders'>;
+
 /** For what a provider can do besides chat. */
 export type Upstream = {
   /** POST JSON below the base URL, get JSON. Throws as chat does. */
-  json(path: string, body: JsonObject, context: Pick<CallContext, 'signal' | 'cancel'>): Promise<JsonObject>;
+  json(path: string, body: JsonObject, context: Asking): Promise<JsonObject>;
   /** The same, with the reply's headers. */
-  post(
-    path: string,
-    body: JsonObject,
-    context: Pick<CallContext, 'signal' | 'cancel'>,
-  ): Promise<{ body: JsonObject; headers: Headers }>;
+  post(path: string, body: JsonObject, context: Asking): Promise<{ body: JsonObject; headers: Headers }>;
   get(path: string, signal: AbortSignal): Promise<JsonObject>;
 };
 
@@ -80,7 +79,7 @@ export function createHttpProvider(
     model: string,
     stream: boolean,
     body: JsonObject,
-    context: Pick<CallContext, 'signal' | 'cancel'>,
+    context: Asking,
     headers?: Record<string, string>,
   ) =>
     call.json(
@@ -89,7 +88,7 @@ export function createHttpProvider(
       JSON.stringify(adapt ? adapt(body, dialect) : body),
       cancelIn(context),
       dialect,
-      headers,
+      context.traceHeaders ? { ...headers, ...context.traceHeaders } : headers,
     );
 
   const parsed = async (reply: HttpReply) => parseObject(name, await wholeBody(name, reply.body));
@@ -131,14 +130,21 @@ export function createHttpProvider(
         ...(prepared.filter && { filter: prepared.filter }),
       };
     },
-    native: async (request, context) => call.raw(request, cancelIn(context)),
-    nativeSocket: (request, context) => call.socket(request, cancelIn(context)),
+    native: async (request, context) => call.raw(traced(request, context), cancelIn(context)),
+    nativeSocket: (request, context) => call.socket(traced(request, context), cancelIn(context)),
     close: call.close,
     ...extras({
       json: async (path, body, context) =>
-        parsed(await call.json('POST', path, JSON.stringify(body), cancelIn(context), main)),
+        parsed(await call.json('POST', path, JSON.stringify(body), cancelIn(context), main, context.traceHeaders)),
       async post(path, body, context) {
-        const reply = await call.json('POST', path, JSON.stringify(body), cancelIn(context), main);
+        const reply = await call.json(
+          'POST',
+          path,
+          JSON.stringify(body),
+          cancelIn(context),
+          main,
+          context.traceHeaders,
+        );
         return { body: await parsed(reply), headers: reply.headers as Headers };
       },
       get: async (path, signal) => parsed(await call.json('GET', path, undefined, cancelOf(signal), main)),
@@ -153,8 +159,11 @@ function named(batch: readonly ChatEvent[], id: string, model: string): readonly
   return [{ ...first, id: first.id || id, model: first.model || model }, ...batch.slice(1)];
 }
 
+const traced = (request: NativeRequest, { traceHeaders }: Asking): NativeRequest =>
+  traceHeaders ? { ...request, headers: { ...request.headers, ...traceHeaders } } : request;
+
 /** Never touches `signal` when it need not: asking for it makes one. */
-const cancelIn = (context: Pick<CallContext, 'signal' | 'cancel'>) => context.cancel ?? cancelOf(context.signal);
+const cancelIn = (context: Asking) => context.cancel ?? cancelOf(context.signal);
 
 const defaultType = (stream: boolean) => (stream ? 'text/event-stream; charset=utf-8' : 'application/json');
 

@@ -4,6 +4,7 @@
  */
 import type { Usage } from '../core/usage.ts';
 import { counter, gauge, histogram, keptCounter } from './prometheus.ts';
+import { providerNames } from './provider-names.ts';
 
 /** One call that is over. Times in milliseconds. */
 export type CallFigures = {
@@ -31,17 +32,6 @@ export type Metrics = {
   /** Text in Prometheus' format; `targets` is asked at that moment. */
   text(): Promise<string>;
   contentType: string;
-};
-
-/** OpenTelemetry's names of kinds where they are others than ours. */
-const providerNames: Record<string, string> = {
-  bedrock: 'aws.bedrock',
-  azure: 'azure.ai.openai',
-  gemini: 'gcp.gemini',
-  vertex: 'gcp.vertex_ai',
-  mistral: 'mistral_ai',
-  kimi: 'moonshot_ai',
-  grok: 'x_ai',
 };
 
 const durations = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];

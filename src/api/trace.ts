@@ -1,0 +1,23 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { RequestTrace, Tracing } from '../telemetry/traces.ts';
+
+/** The trace of one request, over when its answer is, or when the client has left. */
+export function traceRequest(
+  tracing: Pick<Tracing, 'begin'>,
+  { method, routeOptions, headers }: FastifyRequest,
+  { raw }: FastifyReply,
+  requestId: string,
+): RequestTrace {
+  const { traceparent, tracestate } = headers;
+  const trace = tracing.begin({
+    method,
+    route: routeOptions.url ?? '',
+    requestId,
+    traceparent: text(traceparent),
+    tracestate: text(tracestate),
+  });
+  raw.once('close', () => trace.end(raw.headersSent ? raw.statusCode : undefined));
+  return trace;
+}
+
+const text = (value: string | string[] | undefined) => (Array.isArray(value) ? value[0] : value);
