@@ -8,6 +8,7 @@ import { bedrockEmbed, bedrockImage } from './bedrock-invoke.ts';
 import { apiSettings, type Dialect, defineProvider, keysOf } from './define.ts';
 import { withBytes } from './download.ts';
 import { createHttpProvider, type HttpProviderOptions } from './http.ts';
+import { bedrockModels } from './listed-models.ts';
 
 /** Converse: one protocol for every model on Bedrock. */
 const converse: Dialect = {
@@ -60,6 +61,7 @@ export const bedrock = defineProvider({
       (upstream) => ({
         embed: bedrockEmbed(upstream),
         image: bedrockImage(upstream),
+        models: async () => bedrockModels(region),
         async countTokens(request, context) {
           const { messages, system, toolConfig } = protocol.encodeRequest(request);
           const counted = {

@@ -10,6 +10,7 @@ import { apiSettings, type Dialect, defineProvider, keysOf } from './define.ts';
 import { countable, generateContent } from './gemini.ts';
 import { googleImage, predictEmbeddings } from './google-predict.ts';
 import { createHttpProvider } from './http.ts';
+import { vertexModels } from './listed-models.ts';
 
 /** Gemini and Claude on Google Cloud. https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference */
 export const vertex = defineProvider({
@@ -40,6 +41,7 @@ export const vertex = defineProvider({
       (upstream) => ({
         embed: predictEmbeddings(upstream),
         image: googleImage(upstream),
+        models: async () => vertexModels(),
         describe: describer('gemini'),
         async countTokens(request, context) {
           const path = `/models/${encodeURIComponent(request.model)}:countTokens`;
