@@ -111,6 +111,10 @@ describe('text', () => {
     for (const event of events) if (event.type === 'text') assert.doesNotMatch(event.text, /\ufffd/);
   });
 
+  test("half a character is the client's mistake, said in words", async () => {
+    await fails(local.ask({ model, messages: [user('\ud83d half')] }), 'invalid_request', 'messages', /Unicode/);
+  });
+
   test('any order of roles is answered', async () => {
     const conversations = [
       [user('a'), user('b')],
@@ -330,6 +334,8 @@ describe('tools', () => {
       'invalid_json_schema',
       'tools[0].function.parameters.properties.tags.uniqueItems',
     );
+    const list = [{ name: 'list', parameters: { type: 'array', items: { type: 'string' } } }];
+    await fails(local.ask({ model, tools: list }), 'invalid_json_schema', 'tools[0].function.parameters.type');
     const many = Array.from({ length: 10_000 }, (_, i) => ({ name: `t${i}` }));
     await fails(local.ask({ model, tools: many }), 'invalid_request', 'tools');
   });

@@ -20,7 +20,7 @@ const maxTools = 1024;
 const maxCalls = 8;
 const emptyObject: JsonObject = { type: 'object', properties: {}, additionalProperties: false };
 
-/** Throws invalid_request for a choice of a tool that is not there, or too many tools. */
+/** Throws invalid_request for a choice of a tool that is not there, or too many tools; invalid_json_schema for arguments that are no object. */
 export function planTools({ tools = [], toolChoice = 'auto', parallelToolCalls }: ChatRequest): ToolPlan {
   if (tools.length > maxTools)
     throw new ViaductError('invalid_request', `There are ${tools.length} tools; at most ${maxTools} are allowed.`, {
@@ -28,7 +28,15 @@ export function planTools({ tools = [], toolChoice = 'auto', parallelToolCalls }
     });
   for (const [index, { parameters }] of tools.entries()) {
     const path = `tools[${index}].function.parameters`;
-    if (parameters) asViaductError(() => checkSize(parameters, path));
+    if (!parameters) continue;
+    asViaductError(() => checkSize(parameters, path));
+    const { type } = parameters;
+    if (typeof type === 'string' && type !== 'object')
+      throw new ViaductError(
+        'invalid_json_schema',
+        `A tool's parameters must be a JSON Schema of "type": "object", not "${type}".`,
+        { param: `${path}.type` },
+      );
   }
   const many = parallelToolCalls !== false;
   if (toolChoice === 'none') return { shown: [], callable: [], forced: false, many };

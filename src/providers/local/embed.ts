@@ -9,6 +9,8 @@ import { contextExceeded, succeeded } from './engine-errors.ts';
 export const maxInputs = 2048;
 /** Inputs of one call to the engine: enough to fill its batches, few enough to stop soon when the client leaves. */
 const batchSize = 64;
+/** Texts tokenized side by side: fewer than the engine has threads for connections. */
+const atOnce = 6;
 
 /**
  * One vector of length 1 for each input, in order. Usage counts special tokens.
@@ -17,9 +19,12 @@ const batchSize = 64;
 export async function embedAll(request: EmbedRequest, lease: Lease, signal: AbortSignal): Promise<EmbedResult> {
   const { model, input, dimensions, truncate } = request;
   const inputs: number[][] = [];
-  for (const [index, item] of input.entries()) {
-    const tokens = typeof item === 'string' ? await tokenize(item, lease, signal) : item;
-    inputs.push(fit(tokens, index, lease.contextLength, truncate === true));
+  for (let from = 0; from < input.length; from += atOnce) {
+    const batch = input.slice(from, from + atOnce);
+    const tokens = await Promise.all(
+      batch.map((item) => (typeof item === 'string' ? tokenize(item, lease, signal) : item)),
+    );
+    for (const some of tokens) inputs.push(fit(some, inputs.length, lease.contextLength, truncate === true));
   }
   const vectors: Float32Array[] = [];
   for (let from = 0; from < inputs.length; from += batchSize)

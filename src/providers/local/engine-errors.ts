@@ -45,6 +45,10 @@ export function engineError(body: JsonObject): ViaductError | TemplateError {
       return new ViaductError('unsupported_capability', 'This model cannot see images.', { param: 'messages' });
     return new ViaductError('invalid_image', 'The engine could not read one of the images.', { param: 'messages' });
   }
+  if (/surrogate|invalid UTF-8/i.test(message))
+    return new ViaductError('invalid_request', 'The text is not valid Unicode: it holds half of a character.', {
+      param: 'messages',
+    });
   if (/grammar/i.test(message))
     return new ViaductError('invalid_request', 'The grammar cannot be read by the engine.', { param: 'grammar' });
   if (type === 'not_supported_error') return new ViaductError('unsupported_capability', message);

@@ -35,7 +35,7 @@ function lengthsOf(schema: JsonObject, cap: number, path: string): Lengths {
   const min = numberOf(schema['minLength'], 0);
   const max = numberOf(schema['maxLength'], Math.max(cap, min + 64));
   if (min > max) return refuse(`${path}.minLength`, '"minLength" is greater than "maxLength"');
-  if (max > 200_000) return refuse(`${path}.maxLength`, '"minLength" is too large to be enforced');
+  if (max > 200_000) return refuse(`${path}.maxLength`, '"maxLength" is too large to be enforced');
   return { min, max, cap, hasMax: schema['maxLength'] !== undefined };
 }
 
