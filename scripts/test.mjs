@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 /** Debian packages of the real servers that tests start, by the command that shows they are there. */
 const debianPackages = {
@@ -14,6 +15,7 @@ const debianPackages = {
 };
 
 const root = join(import.meta.dirname, '..');
+const contracts = pathToFileURL(join(root, 'test/support/contract-hook.ts')).href;
 
 await main();
 
@@ -66,7 +68,8 @@ async function runFiles(files, concurrency, counts) {
     cwd: root,
     concurrency,
     timeout: 20 * 60_000,
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    // Whatever a server says in a test is checked against the published contracts.
+    execArgv: ['--disable-warning=ExperimentalWarning', '--import', contracts],
   });
   stream.on('test:summary', ({ file, counts: { passed, failed, cancelled, skipped } }) => {
     if (file !== undefined) return;

@@ -1,19 +1,25 @@
 /**
- * Which request fields of OpenAI's contract do what here, found out by asking the decoders and written to docs/compatibility.md. A field
- * that the contract gains fails this test until it has a sample. `UPDATE=1` rewrites the page.
+ * Which request fields of OpenAI's and Ollama's contracts do what here, found out by asking the decoders, for endpoints without one the
+ * schemas that check their requests, and written to docs/compatibility.md. A field that a contract gains fails this test until it has a
+ * sample. `UPDATE=1` rewrites the page.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { z } from 'zod';
+import type { Endpoint as DoorEndpoint } from '../src/api/define.ts';
+import { ollama as ollamaDoor } from '../src/api/ollama/index.ts';
+import { openai as openaiDoor } from '../src/api/openai/index.ts';
 import { ViaductError } from '../src/core/errors.ts';
 import type { Json, JsonObject } from '../src/core/json.ts';
+import * as ollama from '../src/protocols/ollama.ts';
 import * as chat from '../src/protocols/openai-chat.ts';
 import * as completions from '../src/protocols/openai-completions.ts';
 import * as embeddings from '../src/protocols/openai-embeddings.ts';
 import * as responses from '../src/protocols/openai-responses.ts';
 
-const specification = join(import.meta.dirname, '../../shared/specs/openai.openapi.json');
+const specs = join(import.meta.dirname, '../../shared/specs');
 const page = join(import.meta.dirname, '../docs/compatibility.md');
 
 type Endpoint = {
@@ -164,6 +170,46 @@ const endpoints: Endpoint[] = [
   },
 ];
 
+const ollamaGeneration: JsonObject = {
+  format: 'json',
+  keep_alive: '5m',
+  logprobs: true,
+  options: { num_ctx: 4096 },
+  stream: false,
+  think: true,
+  top_logprobs: 2,
+};
+
+const ollamaEndpoints: Endpoint[] = [
+  {
+    title: 'POST /api/chat',
+    schema: 'ChatRequest',
+    base: { model: 'm', messages: [{ role: 'user', content: 'hi' }] },
+    decode: ollama.decodeRequest,
+    door: [],
+    samples: { ...ollamaGeneration, tools: [{ type: 'function', function: { name: 'f' } }] },
+    extra: {},
+  },
+  {
+    title: 'POST /api/generate',
+    schema: 'GenerateRequest',
+    base: { model: 'm', prompt: 'hi' },
+    decode: ollama.decodeGenerate,
+    door: [],
+    samples: { ...ollamaGeneration, images: ['iVBORw0KGgo='], raw: true, suffix: 's', system: 's' },
+    extra: { template: '{{ .Prompt }}' },
+  },
+  {
+    title: 'POST /api/embed',
+    schema: 'EmbedRequest',
+    base: { model: 'm', input: 'hi' },
+    decode: ollama.decodeEmbed,
+    door: [],
+    samples: { dimensions: 5, keep_alive: '5m', options: { num_ctx: 4096 }, truncate: false },
+    extra: {},
+  },
+];
+
 /** Fields that make sense only together with another one. */
 const together: JsonObject = {
   top_logprobs: { logprobs: true },
@@ -197,7 +243,7 @@ function meaning(decoded: unknown): string {
   return JSON.stringify(decoded, (key, value) => (key === 'extras' ? undefined : value));
 }
 
-function fieldsOf(spec: JsonObject, name: string): string[] {
+function propertiesOf(spec: JsonObject, of: JsonObject): string[] {
   const schemas = (spec['components'] as JsonObject)['schemas'] as JsonObject;
   const walk = (schema: JsonObject): string[] => {
     const reference = schema['$ref'];
@@ -205,47 +251,94 @@ function fieldsOf(spec: JsonObject, name: string): string[] {
     const parts = ((schema['allOf'] as JsonObject[] | undefined) ?? []).flatMap(walk);
     return [...parts, ...Object.keys((schema['properties'] as JsonObject | undefined) ?? {})];
   };
-  return [...new Set(walk(schemas[name] as JsonObject))].sort();
+  return [...new Set(walk(of))].sort();
 }
 
-function render(spec: JsonObject): string {
+function render(openai: JsonObject, ollamaSpec: JsonObject): string {
   const lines = [
     '# Compatibility',
     '',
-    "This page is made by `test/compatibility.test.ts` from OpenAI's published contract (API 2.3.0, August 2026) and from what the server does; do not edit it.",
+    'This page is made by `test/compatibility.test.ts` from the published contracts of OpenAI (API 2.3.0, August 2026) and Ollama, and from what the server does; do not edit it.',
     '',
     'It tells what happens to each request field when a model of another protocol, or a local model, answers. A provider that speaks the same protocol gets the whole body as it came, also the fields that are ignored or refused here.',
     '',
     '- honoured: the field does what it says.',
     '- ignored: the field is taken and changes nothing here; the answer would be the same.',
     '- refused: the field would change the answer and cannot be done; status 400 with the field in `param`.',
+    '- passed on: every provider of it gets the field as it came.',
   ];
-  for (const endpoint of endpoints) {
-    lines.push('', `## ${endpoint.title}`, '', '| field | |', '|---|---|');
-    for (const field of fieldsOf(spec, endpoint.schema)) {
-      if (field in endpoint.base) {
-        lines.push(`| \`${field}\` | honoured |`);
-        continue;
-      }
-      const sample = endpoint.samples[field];
-      assert.notEqual(
-        sample,
-        undefined,
-        `${endpoint.schema} has the field ${field}: give it a sample in ${import.meta.filename}`,
-      );
-      lines.push(`| \`${field}\` | ${effectOf(endpoint, field, sample as Json)} |`);
-    }
-    const extra = Object.entries(endpoint.extra).map(([field, value]) => {
-      assert.equal(effectOf(endpoint, field, value), 'honoured', field);
-      return `\`${field}\``;
-    });
-    lines.push('', `Beyond the contract: ${extra.join(', ')}.`);
-  }
+  lines.push(...tablesOf(openai, endpoints, openaiDoor.endpoints, '/v1'), '', '# Ollama', '');
+  lines.push(
+    "From Ollama's published contract (August 2026). Unknown `options` are taken and ignored, as Ollama does.",
+    ...tablesOf(ollamaSpec, ollamaEndpoints, ollamaDoor.endpoints, ''),
+  );
   return `${lines.join('\n')}\n`;
 }
 
-test('docs/compatibility.md says what the server does', { skip: !existsSync(specification) }, () => {
-  const made = render(JSON.parse(readFileSync(specification, 'utf8')) as JsonObject);
+/** One table for every endpoint that the contract and the door both have. */
+function tablesOf(spec: JsonObject, decoded: Endpoint[], doors: DoorEndpoint[], prefix: string): string[] {
+  const lines = decoded.flatMap((endpoint) => decodedTable(spec, endpoint));
+  for (const [path, methods] of Object.entries(spec['paths'] as Record<string, Record<string, Operation>>))
+    for (const [method, operation] of Object.entries(methods)) {
+      const title = `${method.toUpperCase()} ${prefix}${path}`;
+      if (decoded.some((endpoint) => endpoint.title === title)) continue;
+      const door = doors.find((found) => `${found.method} ${withoutNames(found.path)}` === withoutNames(title));
+      if (door) lines.push(...checkedTable(title, operationFields(spec, operation), door));
+    }
+  return lines;
+}
+
+const headOf = (title: string) => ['', `## ${title}`, '', '| field | |', '|---|---|'];
+
+function decodedTable(spec: JsonObject, endpoint: Endpoint): string[] {
+  const lines = headOf(endpoint.title);
+  for (const field of propertiesOf(spec, { $ref: endpoint.schema })) {
+    const sample = field in endpoint.base ? null : endpoint.samples[field];
+    assert.notEqual(
+      sample,
+      undefined,
+      `${endpoint.schema} has the field ${field}: give it a sample in ${import.meta.filename}`,
+    );
+    const effect = field in endpoint.base ? 'honoured' : effectOf(endpoint, field, sample as Json);
+    lines.push(`| \`${field}\` | ${effect} |`);
+  }
+  const extra = Object.entries(endpoint.extra).map(([field, value]) => {
+    assert.equal(effectOf(endpoint, field, value), 'honoured', field);
+    return `\`${field}\``;
+  });
+  if (extra.length > 0) lines.push('', `Beyond the contract: ${extra.join(', ')}.`);
+  return lines;
+}
+
+/** Of an endpoint whose schema says all that it reads. */
+function checkedTable(title: string, fields: string[], { body, query }: DoorEndpoint): string[] {
+  if (fields.length === 0) return [];
+  const taken = new Set([...keysOf(body), ...keysOf(query)]);
+  const others = body instanceof z.ZodObject && body.def.catchall ? 'passed on' : 'ignored';
+  return [...headOf(title), ...fields.map((field) => `| \`${field}\` | ${taken.has(field) ? 'honoured' : others} |`)];
+}
+
+type Operation = {
+  parameters?: { name: string; in: string }[];
+  requestBody?: { content?: Record<string, { schema?: JsonObject }> };
+};
+
+/** `/conversations/{conversation_id}` and `/conversations/:id` are the same. */
+const withoutNames = (path: string) => path.replace(/\{[^}]+\}|:[a-z]+|\*/g, ':');
+
+function operationFields(spec: JsonObject, { parameters = [], requestBody }: Operation): string[] {
+  const schema = requestBody?.content?.['application/json']?.schema;
+  const query = parameters.flatMap((parameter) => (parameter.in === 'query' ? [parameter.name] : []));
+  return [...query, ...(schema ? propertiesOf(spec, schema) : [])].sort();
+}
+
+const keysOf = (schema: z.ZodType | undefined) => (schema instanceof z.ZodObject ? Object.keys(schema.shape) : []);
+
+const specification = (name: string) =>
+  JSON.parse(readFileSync(join(specs, `${name}.openapi.json`), 'utf8')) as JsonObject;
+
+test('docs/compatibility.md says what the server does', { skip: !existsSync(specs) }, () => {
+  const made = render(specification('openai'), specification('ollama'));
   if (process.env['UPDATE']) writeFileSync(page, made);
   assert.equal(readFileSync(page, 'utf8'), made, 'run it again with UPDATE=1');
 });

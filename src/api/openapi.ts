@@ -58,6 +58,7 @@ function queryOf(query: z.ZodObject): JsonObject[] {
     name,
     in: 'query',
     required: required.includes(name),
+    ...((schema as JsonObject)['type'] === 'object' && { style: 'deepObject' }),
     schema: schema as JsonObject,
   }));
 }

@@ -17,8 +17,10 @@ export { replay } from './openai-responses/replay.ts';
 export { chatRequest, decodeRequest, encodeRequest } from './openai-responses/request.ts';
 export { encodeFailure, encodeUsage, newResource, type ResourceHead } from './openai-responses/resource.ts';
 export {
+  compactRequest,
   customToolNames,
   decodeSettings,
+  inputTokensRequest,
   metadata,
   neutralSettings,
   refuseHostedTools,

@@ -7,7 +7,7 @@ import type { ChatEvent, ChatRequest } from '../../src/core/chat.ts';
 import { ViaductError } from '../../src/core/errors.ts';
 import { openStore, type Store } from '../../src/store/open.ts';
 import { storedChatStore } from '../../src/store/stored-chats.ts';
-import { checkedFetch, contract, eventsOf } from '../support/contract.ts';
+import { contract, eventsOf } from '../support/contract.ts';
 import { say, startScriptedApp } from '../support/scripted-app.ts';
 
 type App = Awaited<ReturnType<typeof startScriptedApp>>;
@@ -38,7 +38,7 @@ before(async () => {
     },
     { storedChats: storedChatStore(store) },
   );
-  client = new OpenAI({ baseURL: `${app.url}/v1`, apiKey: 'ollama', fetch: checkedFetch, maxRetries: 0 });
+  client = new OpenAI({ baseURL: `${app.url}/v1`, apiKey: 'ollama', maxRetries: 0 });
 });
 after(async () => {
   await app.close();

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import OpenAI from 'openai';
-import { checkedFetch } from '../support/contract.ts';
 import { runPython } from '../support/python.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
@@ -13,7 +12,7 @@ let client: OpenAI;
 
 before(async () => {
   server = await startTestServer({ models: [model, 'all-minilm'] });
-  client = new OpenAI({ baseURL: `${server.url}/v1/`, apiKey: 'ollama', fetch: checkedFetch, maxRetries: 0 });
+  client = new OpenAI({ baseURL: `${server.url}/v1/`, apiKey: 'ollama', maxRetries: 0 });
 });
 after(() => server?.close());
 

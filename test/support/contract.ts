@@ -7,8 +7,12 @@ import { Ajv, type ValidateFunction } from 'ajv';
 const folder = process.env['VIADUCT_SPECS'] ?? join(import.meta.dirname, '../../../shared/specs');
 
 type Contract = {
-  /** Throws when `value` is not what `schema` (a name of the file's components) says. */
+  /** Throws when `value` is not what `schema` (a name of the file's components, or a pointer `#/…` into it) says. */
   check(schema: string, value: unknown): void;
+  /** The schema of a reply of status 200 that the contract describes: by method, path and content type. */
+  replyOf(method: string, path: string, type: string): string | undefined;
+  /** The name of the component that describes events of this type, of the union `name`. */
+  eventOf(name: string, type: string): string | undefined;
 };
 
 const contracts = new Map<string, Contract>();
@@ -23,15 +27,19 @@ export function contract(name: 'openai' | 'open-responses' | 'ollama'): Contract
 }
 
 function load(file: string): Contract {
-  if (!existsSync(file)) return { check() {} };
+  if (!existsSync(file)) return { check() {}, replyOf: () => undefined, eventOf: () => undefined };
+  const spec = JSON.parse(readFileSync(file, 'utf8')) as Spec;
+  const paths = Object.keys(spec.paths)
+    .filter((path) => !path.includes('?'))
+    .map((path) => ({ path, matches: new RegExp(`^${path.replace(/\{[^}]+\}/g, '[^/]+')}$`) }));
   const ajv = new Ajv({ strict: false, validateFormats: false, allErrors: true });
-  ajv.addSchema(withNullables(JSON.parse(readFileSync(file, 'utf8'))), 'spec');
+  ajv.addSchema(withNullables(spec), 'spec');
   const validators = new Map<string, ValidateFunction>();
   return {
     check(schema, value) {
       let validate = validators.get(schema);
       if (!validate) {
-        validate = ajv.compile({ $ref: `spec#/components/schemas/${schema}` });
+        validate = ajv.compile({ $ref: `spec${schema.startsWith('#') ? schema : `#/components/schemas/${schema}`}` });
         validators.set(schema, validate);
       }
       // A null of an optional field counts as absent; one that the schema allows stays. Both readings must fail to be an error.
@@ -39,8 +47,33 @@ function load(file: string): Contract {
       const problems = validate.errors?.map(({ instancePath, message }) => `${instancePath} ${message}`).join('\n');
       assert.fail(`not a ${schema}:\n${problems}\n${JSON.stringify(value, null, 1).slice(0, 2000)}`);
     },
+    replyOf(method, path, type) {
+      // `/models/list` before `/models/{model}`: what names the path itself is meant.
+      const known = paths.filter(({ matches }) => matches.test(path)).sort((a, b) => count(a.path) - count(b.path))[0];
+      const operation = known && spec.paths[known.path]?.[method.toLowerCase()];
+      if (!known || !operation?.responses['200']?.content?.[type]?.schema) return undefined;
+      return `#/paths/${pointerOf(known.path)}/${method.toLowerCase()}/responses/200/content/${pointerOf(type)}/schema`;
+    },
+    eventOf: (name, type) =>
+      spec.components.schemas[name]?.anyOf
+        ?.map(({ $ref }) => $ref.split('/').at(-1) ?? '')
+        .find((event) => spec.components.schemas[event]?.properties?.['type']?.enum?.[0] === type),
   };
 }
+
+type Spec = {
+  paths: Record<
+    string,
+    Record<string, { responses: Record<string, { content?: Record<string, { schema?: object }> }> }>
+  >;
+  components: {
+    schemas: Record<string, { anyOf?: { $ref: string }[]; properties?: Record<string, { enum?: unknown[] }> }>;
+  };
+};
+
+const count = (path: string) => path.split('{').length;
+/** For a JSON pointer inside a URI fragment. */
+const pointerOf = (key: string) => encodeURIComponent(key.replaceAll('~', '~0').replaceAll('/', '~1'));
 
 /** OpenAPI 3.0's `nullable`, which JSON Schema does not know, also beside a $ref or an enum. */
 function withNullables<Schema>(schema: Schema): Schema {
@@ -83,42 +116,4 @@ export function eventsOf(sse: string): unknown[] {
     .split('\n')
     .filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]')
     .map((line) => JSON.parse(line.slice(6)) as unknown);
-}
-
-/** A fetch for OpenAI's client that checks every reply and stream event at this door against the contract. */
-export async function checkedFetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
-  const response = await fetch(input, init);
-  const { pathname } = new URL(input instanceof Request ? input.url : input);
-  const text = await response.clone().text();
-  const schemas = contract('openai');
-  if (!response.ok) schemas.check('ErrorResponse', JSON.parse(text));
-  else if (response.headers.get('content-type')?.startsWith('text/event-stream')) {
-    const name = streamSchemas[pathname];
-    // A failure inside a stream is a chunk with `error`, which OpenAI's contract does not describe.
-    if (name) for (const event of eventsOf(text)) schemas.check(isFailure(event) ? 'ErrorResponse' : name, event);
-  } else {
-    const name = replySchemas[`${init?.method?.toUpperCase() ?? 'GET'} ${pathname}`];
-    if (name) schemas.check(name, withVectors(JSON.parse(text)));
-  }
-  return response;
-}
-
-const replySchemas: Record<string, string> = {
-  'POST /v1/chat/completions': 'CreateChatCompletionResponse',
-  'GET /v1/chat/completions': 'ChatCompletionList',
-  'POST /v1/completions': 'CreateCompletionResponse',
-  'POST /v1/embeddings': 'CreateEmbeddingResponse',
-  'GET /v1/models': 'ListModelsResponse',
-};
-
-const streamSchemas: Record<string, string> = {
-  '/v1/chat/completions': 'CreateChatCompletionStreamResponse',
-};
-
-const isFailure = (event: unknown) => typeof event === 'object' && event !== null && 'error' in event;
-
-/** The contract knows vectors as numbers only; base64 is the one exception of its README. */
-function withVectors(body: { data?: { embedding?: unknown }[] }) {
-  for (const item of body.data ?? []) if (typeof item.embedding === 'string') item.embedding = [];
-  return body;
 }

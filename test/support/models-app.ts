@@ -1,4 +1,5 @@
 /** The HTTP app with a model store and nothing else behind it, listening on a free loopback port. */
+import './contract-hook.ts';
 import type { AddressInfo } from 'node:net';
 import { createApp } from '../../src/api/app.ts';
 import type { Services } from '../../src/api/define.ts';

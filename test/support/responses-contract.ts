@@ -28,6 +28,13 @@ const openResponsesEvents: Record<string, string> = {
   'response.reasoning_summary_text.done': 'ResponseReasoningSummaryDoneStreamingEvent',
   error: 'ErrorStreamingEvent',
 };
+const openResponsesItems = new Set<unknown>([
+  'message',
+  'function_call',
+  'function_call_output',
+  'reasoning',
+  'compaction',
+]);
 const onlyOpenAi = /^response\.(reasoning_text|custom_tool_call_input)\./;
 
 /**
@@ -40,8 +47,18 @@ export function checkResponse(response: unknown): void {
   const known =
     text.format['type'] !== 'json_schema' &&
     tools.every(({ type }) => type === 'function') &&
-    output.every(({ type }) => type !== 'custom_tool_call');
+    output.every(({ type }) => openResponsesItems.has(type));
   if (known) contract('open-responses').check('ResponseResource', response);
+}
+
+/** One event of a stream, by both contracts. */
+export function checkEvent(event: Wire): void {
+  const type = String(event['type']);
+  contract('openai').check(contract('openai').eventOf('ResponseStreamEvent', type) ?? 'ResponseStreamEvent', event);
+  const name = openResponsesEvents[type];
+  if (name && !('response' in event) && !isForeignItem(event)) contract('open-responses').check(name, event);
+  if (!name) assert.match(type, onlyOpenAi);
+  if ('response' in event) checkResponse(event['response']);
 }
 
 /** The events of one stream: each by the contracts, numbers without a gap, every item and part opened before it grows and closed
@@ -53,11 +70,7 @@ export function checkEvents(all: readonly object[], firstNumber = 0): void {
   for (const [index, event] of events.entries()) {
     const type = String(event['type']);
     assert.equal(event['sequence_number'], firstNumber + index, `number of ${type}`);
-    contract('openai').check('ResponseStreamEvent', event);
-    const name = openResponsesEvents[type];
-    if (name && !('response' in event) && !isFreeTextCall(event)) contract('open-responses').check(name, event);
-    if (!name) assert.match(type, onlyOpenAi);
-    if ('response' in event) checkResponse(event['response']);
+    checkEvent(event);
     if (firstNumber === 0) checkPlace(event, type, items, parts);
   }
   const last = String(events.at(-1)?.['type']);
@@ -67,7 +80,7 @@ export function checkEvents(all: readonly object[], firstNumber = 0): void {
   for (const [key, state] of items) assert.equal(state, 'done', `item ${String(key)} was never closed`);
 }
 
-const isFreeTextCall = (event: Wire) => (event['item'] as Wire | undefined)?.['type'] === 'custom_tool_call';
+const isForeignItem = ({ item }: Wire) => item !== undefined && !openResponsesItems.has((item as Wire)['type']);
 
 function checkPlace(event: Wire, type: string, items: Map<unknown, string>, parts: Map<string, boolean>) {
   const index = event['output_index'];

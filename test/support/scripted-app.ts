@@ -1,4 +1,5 @@
 /** A server in this process whose one provider, `local`, says what the test wants: for doors, where no real model is needed. */
+import './contract-hook.ts';
 import type { AddressInfo } from 'node:net';
 import { createApp } from '../../src/api/app.ts';
 import type { Services } from '../../src/api/define.ts';

@@ -3,11 +3,16 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { cacheFolder, withLock } from './cache.ts';
+import { mark } from './contract-mark.ts';
 
 const root = join(import.meta.dirname, '../..');
 const main = join(root, 'src/main.ts');
 const nodeFlags = ['--disable-warning=ExperimentalWarning'];
+/** In a test, what the server says is checked against the published contracts. Measurements use this file as well. */
+const inTest = process.env['NODE_TEST_CONTEXT'] !== undefined;
+const contractFlags = inTest ? ['--import', pathToFileURL(join(import.meta.dirname, 'contract-hook.ts')).href] : [];
 const shared = join(root, '../shared/models');
 
 /** Models that tests may ask for, and where their weights come from. */
@@ -104,7 +109,7 @@ export type TestServerOptions = {
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const home = options.home ?? (await makeHome(options.models));
   if (options.config !== undefined) writeFileSync(join(home, 'viaduct.yaml'), options.config);
-  const child = spawn(process.execPath, [...nodeFlags, options.program ?? main, 'serve'], {
+  const child = spawn(process.execPath, [...nodeFlags, ...contractFlags, options.program ?? main, 'serve'], {
     cwd: home,
     env: { ...cleanEnvironment(), VIADUCT_HOME: home, VIADUCT_HOST: '127.0.0.1:0', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -129,6 +134,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     async close() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
       await gone;
+      const found = log
+        .split('\n')
+        .flatMap((line) => (line.startsWith(mark) ? [JSON.parse(line.slice(mark.length))] : []));
+      if (found.length > 0) throw new Error(`The server did not keep to the contract:\n${found.join('\n\n')}`);
       if (!options.home) rmSync(home, { recursive: true, force: true });
     },
   };

@@ -3,7 +3,7 @@ import type { Item } from '../../protocols/openai-responses.ts';
 import { withoutSeal } from '../../protocols/openai-responses.ts';
 import type { Endpoint } from '../define.ts';
 import { sendable } from './conversation.ts';
-import { idOf, includeOf, queryOf, showsSeals } from './list-query.ts';
+import { idOf, includeOf, includeQuery, queryOf, showsSeals } from './list-query.ts';
 
 const path = '/v1/conversations/:id/items/:item';
 
@@ -11,6 +11,7 @@ const path = '/v1/conversations/:id/items/:item';
 export const retrieveConversationItem: Endpoint = {
   method: 'GET',
   path,
+  query: includeQuery,
   async handle(exchange) {
     const { request, reply, caller, services } = exchange;
     const { id } = await sendable(exchange);

@@ -4,7 +4,7 @@ import { asStored, resolveInput } from '../../responses/context.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
 import { conversationNotFound } from './conversation.ts';
-import { idOf, includeOf, listOf, pageOptions, queryOf } from './list-query.ts';
+import { idOf, includeOf, includeQuery, listOf, pageOptions, pageQuery, queryOf } from './list-query.ts';
 
 const path = '/v1/conversations/:id/items';
 
@@ -12,10 +12,11 @@ const path = '/v1/conversations/:id/items';
 export const listConversationItems: Endpoint = {
   method: 'GET',
   path,
+  query: pageQuery,
   async handle({ request, reply, caller, services }) {
     const id = idOf(request, 'id');
     const query = queryOf(request);
-    const options = pageOptions(query, { limit: 20, order: 'desc' });
+    const options = pageOptions(query);
     const page = await services.responses.stores.conversations.page(caller.owner, id, options);
     if (!page) throw conversationNotFound(id);
     return reply.send(listOf(page, includeOf(query)));
@@ -29,6 +30,7 @@ export const createConversationItems: Endpoint = {
   method: 'POST',
   path,
   body,
+  query: includeQuery,
   async handle({ request, reply, caller, services }) {
     const id = idOf(request, 'id');
     const { items: given } = checkBody(body, jsonBody(request));

@@ -1,6 +1,8 @@
 /** Query strings of lists and items: OpenAI's `limit`, `order`, `after`, `include`. */
 import type { FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { ViaductError } from '../../core/errors.ts';
+import { checkBody } from '../../protocols/openai-body.ts';
 import { type Item, withoutSeal } from '../../protocols/openai-responses.ts';
 import type { Page, PageOptions } from '../../store/page.ts';
 
@@ -27,17 +29,30 @@ export const includeOf = (query: Query): string[] =>
 
 export const showsSeals = (include: readonly string[]) => include.includes('reasoning.encrypted_content');
 
+/** Query of what shows one thing. */
+export const includeQuery = z.object({
+  include: z
+    .union([z.string(), z.array(z.string())])
+    .optional()
+    .describe('What to show beyond the usual'),
+});
+
+/** Query of what lists items. */
+export const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  order: z.enum(['asc', 'desc']).default('desc'),
+  after: z
+    .string()
+    .refine((id) => !id.includes('\0'), 'is not the id of an item')
+    .optional()
+    .describe('The id of the last item of the page before'),
+  ...includeQuery.shape,
+});
+
 /** Throws invalid_request naming the parameter. */
-export function pageOptions(query: Query, fallback: { limit: number; order: 'asc' | 'desc' }): PageOptions {
-  const { limit = String(fallback.limit), order = fallback.order, after } = query;
-  const count = Number(limit);
-  if (!Number.isInteger(count) || count < 1 || count > 100)
-    throw new ViaductError('invalid_request', "'limit' must be a whole number from 1 to 100.", { param: 'limit' });
-  if (order !== 'asc' && order !== 'desc')
-    throw new ViaductError('invalid_request', "'order' must be asc or desc.", { param: 'order' });
-  if (after?.includes('\0'))
-    throw new ViaductError('invalid_request', "'after' is not the id of an item.", { param: 'after' });
-  return { limit: count, order, after: after || undefined };
+export function pageOptions(query: Query): PageOptions {
+  const { limit, order, after } = checkBody(pageQuery, query);
+  return { limit, order, after: after || undefined };
 }
 
 /** Items as OpenAI's list object. */

@@ -1,20 +1,33 @@
-import { ViaductError } from '../../core/errors.ts';
+import { z } from 'zod';
+import { checkBody } from '../../protocols/openai-body.ts';
 import { type ResponseResource, replay, withoutSeal } from '../../protocols/openai-responses.ts';
 import type { Endpoint } from '../define.ts';
-import { idOf, includeOf, queryOf, showsSeals } from './list-query.ts';
+import { idOf, includeOf, includeQuery, queryOf, showsSeals } from './list-query.ts';
 import { streamTexts } from './response-stream.ts';
+
+const wireQuery = z.object({
+  ...includeQuery.shape,
+  stream: z.enum(['true', 'false']).optional(),
+  starting_after: z
+    .string()
+    .regex(/^\d{1,15}$/, 'must be the sequence number of an event')
+    .optional()
+    .describe('With stream: only the events after this one'),
+});
 
 /** GET /v1/responses/ID — with `stream=true` its events, after `starting_after`, the ones to come included. */
 export const retrieveResponse: Endpoint = {
   method: 'GET',
   path: '/v1/responses/:id',
+  query: wireQuery,
   async handle({ request, reply, caller, services }) {
     const id = idOf(request, 'id');
     const query = queryOf(request);
+    const { stream, starting_after } = checkBody(wireQuery, query);
     const { resource, background } = await services.responses.find(caller.owner, id);
     const shown = showsSeals(includeOf(query)) ? resource : hideSeals(resource);
-    if (query['stream'] !== 'true') return reply.send(shown);
-    const after = startingAfter(query['starting_after']);
+    if (stream !== 'true') return reply.send(shown);
+    const after = Number(starting_after ?? -1);
     if (background) return streamTexts(reply, services.responses.follow(caller.owner, id, after, caller.signal));
     const events = replay(shown).filter(({ sequence_number }) => sequence_number > after);
     return streamTexts(
@@ -41,11 +54,3 @@ export const hideSeals = (resource: ResponseResource): ResponseResource => ({
   ...resource,
   output: resource.output.map(withoutSeal),
 });
-
-function startingAfter(value: string | undefined): number {
-  if (value === undefined) return -1;
-  if (/^\d{1,15}$/.test(value)) return Number(value);
-  throw new ViaductError('invalid_request', "'starting_after' must be the sequence number of an event.", {
-    param: 'starting_after',
-  });
-}

@@ -1,4 +1,4 @@
-import { encodeUsage, wireRequest } from '../../protocols/openai-responses.ts';
+import { compactRequest, encodeUsage } from '../../protocols/openai-responses.ts';
 import { newId } from '../../responses/ids.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
@@ -8,7 +8,7 @@ import { sendRelayed } from './relayed.ts';
 export const compactResponses: Endpoint = {
   method: 'POST',
   path: '/v1/responses/compact',
-  body: wireRequest,
+  body: compactRequest,
   async handle({ request, reply, caller, services }) {
     const compacted = await services.responses.compact(jsonBody(request), caller);
     if ('relay' in compacted) return sendRelayed(reply, compacted.relay, compacted);

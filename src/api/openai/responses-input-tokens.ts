@@ -1,4 +1,4 @@
-import { wireRequest } from '../../protocols/openai-responses.ts';
+import { inputTokensRequest } from '../../protocols/openai-responses.ts';
 import type { Endpoint } from '../define.ts';
 import { jsonBody } from '../http.ts';
 
@@ -6,7 +6,7 @@ import { jsonBody } from '../http.ts';
 export const countResponseTokens: Endpoint = {
   method: 'POST',
   path: '/v1/responses/input_tokens',
-  body: wireRequest,
+  body: inputTokensRequest,
   async handle({ request, reply, caller, services }) {
     const input_tokens = await services.responses.countInput(jsonBody(request), caller);
     return reply.send({ object: 'response.input_tokens', input_tokens });

@@ -24,7 +24,7 @@ const customTool = z.object({
 /** Up to 16 pairs that a client keeps with an object. */
 export const metadata = z
   .record(z.string().max(64), z.string().max(512))
-  .refine((pairs) => Object.keys(pairs).length <= 16, "'metadata' takes at most 16 pairs.");
+  .refine((pairs) => Object.keys(pairs).length <= 16, 'it takes at most 16 pairs');
 
 /** An id as a client sends it back. */
 export const givenId = z
@@ -88,6 +88,24 @@ export const wireRequest = z.object({
   min_p: z.number().min(0).max(1).nullish(),
   seed: z.number().int().nullish(),
   stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
+});
+
+const stateless = { model: true, input: true, previous_response_id: true, instructions: true } as const;
+const local = { options: true, keep_alive: true } as const;
+
+/** What counts for POST /v1/responses/compact. */
+export const compactRequest = wireRequest.pick({ ...stateless, prompt_cache_key: true, ...local });
+
+/** What counts for POST /v1/responses/input_tokens. */
+export const inputTokensRequest = wireRequest.pick({
+  ...stateless,
+  conversation: true,
+  tools: true,
+  tool_choice: true,
+  parallel_tool_calls: true,
+  text: true,
+  reasoning: true,
+  ...local,
 });
 
 /** Checked settings of a request. */

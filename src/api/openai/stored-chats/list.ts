@@ -3,7 +3,11 @@ import { checkBody } from '../../../protocols/openai-body.ts';
 import type { Endpoint } from '../../define.ts';
 import { encodeList, encodeStored, pageFields } from './shared.ts';
 
-const wireQuery = z.object({ ...pageFields, model: z.string().optional() });
+const wireQuery = z.object({
+  ...pageFields,
+  model: z.string().optional(),
+  metadata: z.record(z.string(), z.string()).optional().describe('metadata[KEY]=VALUE: only those that have it'),
+});
 
 /** GET /v1/chat/completions — https://platform.openai.com/docs/api-reference/chat/list */
 export const listStoredChats: Endpoint = {
@@ -12,8 +16,8 @@ export const listStoredChats: Endpoint = {
   query: wireQuery,
   async handle({ request, reply, caller, services }) {
     const query = request.query as Record<string, string>;
-    const page = checkBody(wireQuery, query);
-    const { chats, hasMore } = await services.storedChats.list(caller.owner, { ...page, metadata: metadataOf(query) });
+    const { metadata = {}, ...page } = checkBody(wireQuery, { ...query, metadata: metadataOf(query) });
+    const { chats, hasMore } = await services.storedChats.list(caller.owner, { ...page, metadata });
     return reply.send(encodeList(chats.map(encodeStored), hasMore));
   },
 };

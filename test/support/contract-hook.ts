@@ -1,0 +1,89 @@
+/**
+ * Imported before a test's own modules (scripts/test.mjs, and every server that server.ts starts): each reply, stream event and WebSocket
+ * message that a server of ours gives in this process is checked against the published contracts, whatever test asked and whatever
+ * client heard. What is found fails the test file, or the test that closes the server.
+ */
+import { subscribe } from 'node:diagnostics_channel';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { WebSocketServer } from 'ws';
+import { mark } from './contract-mark.ts';
+import { checkReply, checkSocketMessage } from './door-contracts.ts';
+
+const findings: string[] = [];
+
+/** This process ends with a failure. */
+function report(finding: string): void {
+  findings.push(finding);
+  process.stderr.write(`${mark}${JSON.stringify(finding)}\n`);
+}
+
+process.on('exit', () => {
+  if (findings.length > 0) process.exitCode = 1;
+});
+
+function check(where: string, run: () => void) {
+  try {
+    run();
+  } catch (error) {
+    report(`${where}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+// Only servers of ours are Fastify's: an upstream that a test plays is not watched.
+subscribe('fastify.initialization', (message) => {
+  const { server } = (message as { fastify: { server: Server } }).fastify;
+  server.prependListener('request', watch);
+});
+
+function watch({ method = '', url = '' }: IncomingMessage, response: ServerResponse) {
+  const chunks: Buffer[] = [];
+  const take = (chunk: unknown) => {
+    if (typeof chunk === 'string' || chunk instanceof Uint8Array) chunks.push(Buffer.from(chunk));
+  };
+  let type: string | undefined;
+  const { write, end, writeHead } = response;
+  // Headers given here are kept nowhere else.
+  response.writeHead = function (this: ServerResponse, ...args: unknown[]) {
+    const headers = args.findLast((arg) => typeof arg === 'object') as Record<string, unknown> | undefined;
+    type = headers?.['content-type'] as string | undefined;
+    return Reflect.apply(writeHead, this, args) as ServerResponse;
+  } as typeof writeHead;
+  response.write = function (this: ServerResponse, ...args: unknown[]) {
+    take(args[0]);
+    return Reflect.apply(write, this, args) as boolean;
+  } as typeof write;
+  response.end = function (this: ServerResponse, ...args: unknown[]) {
+    take(args[0]);
+    return Reflect.apply(end, this, args) as ServerResponse;
+  } as typeof end;
+  response.once('close', () => {
+    const reply = {
+      method,
+      url,
+      status: response.statusCode,
+      type: type ?? String(response.getHeader('content-type') ?? ''),
+      body: Buffer.concat(chunks).toString('utf8'),
+      whole: response.writableFinished,
+    };
+    check(`${method} ${url}`, () => checkReply(reply));
+  });
+}
+
+const { handleUpgrade } = WebSocketServer.prototype;
+WebSocketServer.prototype.handleUpgrade = function (request, socket, head, take) {
+  Reflect.apply(handleUpgrade, this, [
+    request,
+    socket,
+    head,
+    (client: Parameters<typeof take>[0], of: IncomingMessage) => {
+      if (request.url?.split('?', 1)[0] === '/v1/responses') {
+        const { send } = client;
+        client.send = function (this: typeof client, ...args: unknown[]) {
+          check('WebSocket /v1/responses', () => checkSocketMessage(String(args[0])));
+          return Reflect.apply(send, this, args);
+        } as typeof send;
+      }
+      take(client, of);
+    },
+  ]);
+};
