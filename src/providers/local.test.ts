@@ -65,6 +65,23 @@ describe('text', () => {
     assert.equal(finish.stopSequence, stop);
   });
 
+  test('what only looks like a stop sequence is said, though the limit comes in the middle of it', async () => {
+    const request = { model, temperature: 0, local: { raw: true }, messages: [user('1. 1\n2. 2\n3.')], logprobs: true };
+    const whole = await local.ask({ ...request, maxTokens: 12 });
+    for (let maxTokens = 1; maxTokens <= 12; maxTokens++) {
+      const { text, finish, logprobs } = await local.ask({ ...request, maxTokens, stop: [' 3\n4XX', '\n4. 4\n5!'] });
+      assert.ok(whole.text.startsWith(text));
+      assert.equal(finish.usage.output, maxTokens);
+      assert.deepEqual(
+        logprobs?.map(({ token }) => token),
+        whole.logprobs?.slice(0, maxTokens).map(({ token }) => token),
+      );
+      assert.equal(logprobs?.map(({ token }) => token).join(''), text);
+    }
+    const stopped = await local.ask({ ...request, maxTokens: 12, stop: ['3\n4. '] });
+    assert.equal(stopped.logprobs?.map(({ token }) => token).join(''), stopped.text);
+  });
+
   test('log-probabilities, one entry a token', async () => {
     const { logprobs, text } = await local.ask({ model, temperature: 0, maxTokens: 4, logprobs: true, topLogprobs: 3 });
     assert.equal(logprobs?.length, 4);

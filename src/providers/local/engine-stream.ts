@@ -6,6 +6,7 @@ import type { TokenLogprob } from '../../core/chat.ts';
 import type { Json } from '../../core/json.ts';
 import { createEventReader } from '../../engine/reply.ts';
 import { engineError } from './engine-errors.ts';
+import { createHeldTokens, type Held, type HeldTokens } from './held-tokens.ts';
 
 /** How a generation ended, and what it cost. Milliseconds and tokens. */
 export type EngineEnd = {
@@ -26,26 +27,28 @@ export type EngineDelta =
   | { kind: 'call'; index: number; name?: string; json: string }
   /** Tokens of the prompt, known before the first token of the answer. */
   | { kind: 'prompt'; tokens: number; cached: number }
-  | { kind: 'end'; end: EngineEnd };
+  /** `held` was never said: the limit came while it might have begun a stop sequence. */
+  | { kind: 'end'; end: EngineEnd; held?: Held };
 
 type Shape = { [key: string]: Json | undefined };
 
 /** Reads either kind of stream: the bytes of one read → what they say. Throws what the engine reports in mid-stream. */
 export function createEngineReader(topLogprobs: number | undefined): (chunk: Buffer) => readonly EngineDelta[] {
   const read = createEventReader();
+  const held = createHeldTokens();
   let finish: string | undefined;
   return (chunk) => {
     const batch: EngineDelta[] = [];
     for (const event of read(chunk)) {
       if (event['error']) throw engineError(event);
       if (event['choices']) finish = chatChunk(event, batch, topLogprobs, finish);
-      else completionChunk(event, batch, topLogprobs);
+      else completionChunk(event, batch, topLogprobs, held);
     }
     return batch;
   };
 }
 
-function completionChunk(event: Shape, batch: EngineDelta[], topLogprobs: number | undefined) {
+function completionChunk(event: Shape, batch: EngineDelta[], topLogprobs: number | undefined, held: HeldTokens) {
   const progress = event['prompt_progress'] as Shape | undefined;
   if (progress) {
     batch.push({ kind: 'prompt', tokens: Number(progress['total']), cached: Number(progress['cache']) });
@@ -53,14 +56,23 @@ function completionChunk(event: Shape, batch: EngineDelta[], topLogprobs: number
   }
   const text = event['content'];
   if (typeof text === 'string' && text !== '') {
-    const logprobs = readLogprobs(event['completion_probabilities'], topLogprobs);
+    const logprobs = held.release(text, readLogprobs(event['completion_probabilities'], topLogprobs));
     batch.push({ kind: 'text', text, tokens: Number(event['tokens_predicted']), ...(logprobs && { logprobs }) });
   }
-  if (event['stop'] !== true) return;
+  if (event['stop'] !== true) {
+    if (text === '' && Array.isArray(event['tokens']))
+      held.keep(event['tokens'] as number[], readLogprobs(event['completion_probabilities'], topLogprobs));
+    return;
+  }
   const reason = event['stop_type'] === 'limit' ? 'length' : 'stop';
   const word = event['stop_type'] === 'word' ? String(event['stopping_word']) : undefined;
   const end = endOf(reason, event['timings'] as Shape);
-  batch.push({ kind: 'end', end: { ...end, ...(word !== undefined && { stopSequence: word }) } });
+  const unsaid = reason === 'length' ? held.rest() : undefined;
+  batch.push({
+    kind: 'end',
+    end: { ...end, ...(word !== undefined && { stopSequence: word }) },
+    ...(unsaid && { held: unsaid }),
+  });
 }
 
 function chatChunk(event: Shape, batch: EngineDelta[], topLogprobs: number | undefined, finish: string | undefined) {
@@ -112,6 +124,8 @@ function readLogprobs(list: Json | undefined, top: number | undefined): TokenLog
   return list.map((item) => {
     const shape = item as Shape;
     const others = (shape['top_logprobs'] as Shape[] | undefined) ?? [];
-    return { ...entry(shape), top: others.slice(0, top).map(entry) };
+    // A token that is held has no text of its own yet, but stands among the likeliest, unless it was a rare one.
+    const own = shape['token'] === '' ? (others.find(({ id }) => id === shape['id']) ?? shape) : shape;
+    return { ...entry(shape), ...(own !== shape && entry(own)), top: others.slice(0, top).map(entry) };
   });
 }

@@ -8,9 +8,10 @@ import type { ResolvedModel } from '../../models/store.ts';
 import { type Answer, createAnswer } from './answer.ts';
 import { type Constraint, callsConstraint, type ToolPlan } from './constraint.ts';
 import { contextExceeded, succeeded, TemplateError } from './engine-errors.ts';
-import { createEngineReader, type EngineEnd } from './engine-stream.ts';
+import { createEngineReader, type EngineDelta, type EngineEnd } from './engine-stream.ts';
 import { fillInPrompt } from './fill-in.ts';
 import { templateKnows } from './go-prompt.ts';
+import type { Held } from './held-tokens.ts';
 import { type PreparedMessages, textOf, toEngineJson } from './messages.ts';
 import {
   forTemplate,
@@ -67,12 +68,12 @@ export async function* generate(work: Generation): AsyncGenerator<readonly ChatE
     thoughtBudget: opening.budgetTokens,
     judged: work.judged,
   });
-  yield* pump(answer, opening.reply, request, work.start);
+  yield* pump(answer, opening.reply, work, work.start);
   const { overspent } = answer;
   const spent = overspent ? answer.counts.output : 0;
   if (overspent && opening.resume && !answer.end) {
     answer.push({ kind: 'text', text: overspent.closing });
-    yield* pump(answer, await opening.resume(`${overspent.said}${overspent.closing}\n\n`, spent), request, undefined);
+    yield* pump(answer, await opening.resume(`${overspent.said}${overspent.closing}\n\n`, spent), work, undefined);
   }
   const rest = answer.finish();
   if (rest.length > 0) yield rest;
@@ -91,13 +92,17 @@ export async function* generate(work: Generation): AsyncGenerator<readonly ChatE
 async function* pump(
   answer: Answer,
   reply: RunnerReply,
-  request: ChatRequest,
+  { request, lease, signal }: Pick<Generation, 'request' | 'lease' | 'signal'>,
   start: ChatEvent | undefined,
 ): ChatStream {
   const read = createEngineReader(request.logprobs ? (request.topLogprobs ?? 0) : undefined);
   let events: ChatEvent[] = start ? [start] : [];
   for await (const chunk of reply.body) {
-    for (const delta of read(chunk)) for (const event of answer.push(delta)) events.push(event);
+    for (const delta of read(chunk)) {
+      if (delta.kind === 'end' && delta.held)
+        events.push(...answer.push(await unsaid(delta.held, delta.end, lease, signal)));
+      for (const event of answer.push(delta)) events.push(event);
+    }
     // `start` waits for company: one write instead of two.
     if (events.length > 1 || (events.length === 1 && events[0] !== start)) {
       yield events;
@@ -106,6 +111,18 @@ async function* pump(
     if (answer.complete || answer.overspent) break;
   }
   if (events.length > 0) yield events;
+}
+
+/** What the engine held back to the end is part of the answer. */
+async function unsaid(
+  { tokens, logprobs }: Held,
+  { outputTokens }: EngineEnd,
+  { runner }: Lease,
+  signal: AbortSignal,
+): Promise<EngineDelta> {
+  const { content } = await readJson(await succeeded(await runner.request('/detokenize', { tokens }, signal)));
+  const text = String(content);
+  return { kind: 'text', text, tokens: outputTokens, ...(logprobs.length > 0 && { logprobs }) };
 }
 
 /** `spent` tokens were written before the thought was ended and the model asked again. */
@@ -314,7 +331,7 @@ async function* answerFromResults(
     thoughtBudget: undefined,
     judged: work.judged,
   });
-  yield* pump(answer, reply, request, undefined);
+  yield* pump(answer, reply, { ...work, request }, undefined);
   const rest = answer.finish();
   if (rest.length > 0) yield rest;
   const end = endOf(answer);
@@ -353,7 +370,7 @@ async function retry(work: Generation, facts: TemplateFacts, name: string | unde
     judged: () => {},
   });
   const events: ChatEvent[] = [];
-  for await (const batch of pump(answer, reply, request, undefined))
+  for await (const batch of pump(answer, reply, work, undefined))
     events.push(...batch.filter(({ type }) => type.startsWith('tool')));
   events.push(...answer.finish());
   if (answer.calls === 0) return undefined;
