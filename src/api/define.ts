@@ -40,7 +40,7 @@ export type PublicExchange = Omit<Exchange, 'caller'>;
 export type Endpoint = Route & (GuardedEndpoint | PublicEndpoint);
 
 type Route = {
-  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD';
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'HEAD' | 'OPTIONS';
   /** Fastify's pattern: `/v1/models/:id`. */
   path: string;
   /** Largest body in bytes; absent means the server's default of 32 MB. */

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { parseDuration } from '../config.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Credentials, Served } from '../gateway/gateway.ts';
@@ -37,7 +38,7 @@ class RequestCredentials implements Credentials {
 
   constructor(request: FastifyRequest, leaving: Cancel) {
     const { headers, routeOptions, url, ip } = request;
-    this.secret = secretIn(headers);
+    this.secret = secretIn(headers) ?? secretInQuery(url);
     this.requestId = requestIdIn(headers);
     this.address = ip;
     this.endpoint = routeOptions.url ?? url;
@@ -62,8 +63,27 @@ export function credentialsIn(headers: IncomingHttpHeaders): Omit<Credentials, '
 /** Every provider's SDK has its own header; all are ours here. */
 function secretIn(headers: IncomingHttpHeaders): string | undefined {
   const { authorization } = headers;
-  const bearer = authorization === undefined ? undefined : /^Bearer +(.+)$/i.exec(authorization)?.[1];
-  return bearer ?? headerText(headers['x-api-key'] ?? headers['x-goog-api-key'] ?? headers['api-key']);
+  // LiteLLM's clients may leave the scheme out.
+  const bearer = authorization === undefined ? undefined : /^(?:Bearer +)?(\S+)$/i.exec(authorization)?.[1];
+  const protocols = headers['sec-websocket-protocol'];
+  return (
+    bearer ??
+    headerText(headers['x-api-key'] ?? headers['x-goog-api-key'] ?? headers['api-key']) ??
+    (protocols === undefined ? undefined : keyProtocol.exec(protocols)?.[1])
+  );
+}
+
+/** How a page brings its key to a WebSocket. Source: https://platform.openai.com/docs/guides/realtime-websocket */
+const keyProtocol = /(?:^|,\s*)openai-insecure-api-key\.([^,\s]+)/;
+
+/** The list of a WebSocket's protocols without the one that is a key. */
+export const withoutKeyProtocol = (protocols: string): string =>
+  protocols.replace(keyProtocol, '').replace(/^,\s*/, '');
+
+/** Google's way, at its own API only: a key in an address ends up in other people's logs. */
+function secretInQuery(url: string): string | undefined {
+  if (!url.startsWith('/providers/')) return undefined;
+  return /[?&]key=([^&#]+)/.exec(url)?.[1];
 }
 
 function requestIdIn(headers: IncomingHttpHeaders): string {
@@ -83,13 +103,16 @@ function wishesIn(headers: IncomingHttpHeaders): Pick<Credentials, 'privacy' | '
   const privacy = headers['x-viaduct-privacy'];
   const timeout = headers['x-viaduct-timeout'];
   if (tags === undefined && privacy === undefined && timeout === undefined) return undefined;
-  const seconds = Number(timeout);
+  const timeoutMs = typeof timeout === 'string' ? durationOf(timeout) : undefined;
   return {
     ...(privacy === 'local' && { privacy: 'local' as const }),
     ...(typeof tags === 'string' && { tags: tags.split(',').map((tag) => tag.trim()) }),
-    ...(seconds > 0 && { timeoutMs: seconds * 1000 }),
+    ...(timeoutMs !== undefined && timeoutMs > 0 && { timeoutMs }),
   };
 }
+
+/** Seconds, or as in the configuration: `0.5`, `500ms`, `1m`. */
+const durationOf = (text: string) => (Number.isNaN(Number(text)) ? parseDuration(text) : Number(text) * 1000);
 
 const headerText = (value: string | string[] | undefined) => (Array.isArray(value) ? value[0] : value);
 

@@ -77,7 +77,7 @@ beforeEach(() => {
 
 const authorization = 'Bearer vd-client';
 
-for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
+for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
   test(`${method}: our key goes, the provider’s comes, the rest is untouched`, async () => {
     const response = await fetch(`${url}/providers/openai/v1/files?a=1&key=vd-x&b=2`, {
       method,
@@ -100,6 +100,11 @@ for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'])
 test('the ledger has who, what and how much', async () => {
   await (await fetch(`${url}/providers/openai/files`, { headers: { authorization } })).text();
   assert.equal(seen[0]?.url, '/v1/files');
+  // What is only looked up costs nothing.
+  assert.deepEqual(ledger.pop()?.usage, { input: 0, output: 0 });
+  await (
+    await fetch(`${url}/providers/openai/files`, { method: 'POST', headers: { authorization }, body: '{}' })
+  ).text();
   const [entry] = ledger;
   assert.deepEqual(
     [entry?.keyId, entry?.provider, entry?.status, entry?.usage],

@@ -9,10 +9,10 @@ import { ViaductError } from '../core/errors.ts';
 import type { NativeRequest } from '../core/provider.ts';
 import { encodeError } from '../protocols/openai-error.ts';
 import type { Endpoint, Exchange, FrontDoor, Services } from './define.ts';
-import { credentialsIn, servedHeaders } from './http.ts';
+import { credentialsIn, servedHeaders, withoutKeyProtocol } from './http.ts';
 
 const prefix = '/providers/';
-const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 
 export const providers: FrontDoor = {
   endpoints: methods.map(
@@ -48,7 +48,16 @@ const ours = new Set([
   'origin',
   'referer',
 ]);
-const dropped = new Set([...hopByHop, 'set-cookie', 'alt-svc', 'strict-transport-security']);
+/** Are between the provider and us: its connection, and whose account it is. */
+const dropped = new Set([
+  ...hopByHop,
+  'set-cookie',
+  'alt-svc',
+  'strict-transport-security',
+  'openai-organization',
+  'openai-project',
+  'anthropic-organization-id',
+]);
 
 async function passThrough({ request, reply, caller }: Exchange): Promise<void> {
   const name = (request.params as { name: string }).name;
@@ -99,6 +108,8 @@ function kept(headers: IncomingHttpHeaders): Record<string, string> {
   for (const [name, value] of Object.entries(headers))
     if (value !== undefined && !ours.has(name) && !name.startsWith('x-viaduct-'))
       sent[name] = Array.isArray(value) ? value.join(', ') : value;
+  const protocols = sent['sec-websocket-protocol'];
+  if (protocols) sent['sec-websocket-protocol'] = withoutKeyProtocol(protocols);
   return sent;
 }
 

@@ -36,6 +36,8 @@ export type Measured = {
   usage: Usage;
   /** The provider told nothing, so we counted. */
   estimated: boolean;
+  /** The provider's name of the model, where it is known only from the reply. */
+  model?: string;
 };
 
 export type AttemptLimits = {

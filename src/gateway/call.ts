@@ -112,8 +112,9 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
     totalMs: number,
   ) => {
     const { target } = current;
+    const priced = measured?.model === undefined ? target.priced : { ...target.priced, model: measured.model };
     const spent = measured
-      ? deps.prices?.cost(target.priced, measured.usage, totalMs - (current.context.report.queueMs ?? 0))
+      ? deps.prices?.cost(priced, measured.usage, totalMs - (current.context.report.queueMs ?? 0))
       : undefined;
     if (measured) {
       add(usage, measured.usage);
@@ -229,7 +230,7 @@ function entryOf(
     endpoint: credentials.endpoint,
     model,
     provider: target.provider.name,
-    targetModel: target.model,
+    targetModel: measured?.model ?? target.model,
     usage: measured?.usage ?? nothing,
     estimated: measured?.estimated ?? false,
     totalMs,

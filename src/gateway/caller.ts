@@ -168,7 +168,7 @@ export class EnteredCaller implements Caller {
     const { result, ...served } = await this.#askNative(
       name,
       (provider, context) => provider.native?.(request, context),
-      watchNative,
+      (reply, current) => watchNative(reply, current, request),
     );
     return { ...served, reply: result };
   }

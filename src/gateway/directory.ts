@@ -156,9 +156,14 @@ function describe(key: HashedKey, team: Team | undefined): Subject {
 
 /** `10.0.0.0/8`, or one address. Throws what is not a range. */
 export function parseRange(text: string): AddressRange {
-  if (text.includes('/')) return ipaddr.parseCIDR(text);
-  const address = ipaddr.parse(text);
-  return [address, address.kind() === 'ipv4' ? 32 : 128];
+  if (!text.includes('/')) {
+    const address = ipaddr.process(text);
+    return [address, address.kind() === 'ipv4' ? 32 : 128];
+  }
+  const [address, bits] = ipaddr.parseCIDR(text);
+  if (address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96)
+    return [address.toIPv4Address(), bits - 96];
+  return [address, bits];
 }
 
 /** IPv4 inside IPv6 (`::ffff:10.0.0.1`) counts as IPv4. */

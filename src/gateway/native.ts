@@ -1,20 +1,29 @@
-/** Pass-through to a provider's own API, watched: bytes untouched, usage read from the end of the reply, one ledger entry. */
+/** Pass-through to a provider's own API, watched: bytes untouched, model and usage read from both ends of the reply, one ledger entry. */
 import { ViaductError } from '../core/errors.ts';
-import type { NativeReply, NativeSocket } from '../core/provider.ts';
-import type { Usage } from '../core/usage.ts';
-import type { Attempt } from './attempt.ts';
+import type { NativeReply, NativeRequest, NativeSocket } from '../core/provider.ts';
+import type { Attempt, Measured } from './attempt.ts';
+import { measureNative } from './native-usage.ts';
 
 /** Where replies and streams of every provider have their token counts. */
 const tailLimit = 64 * 1024;
+/** Where Anthropic's streams have those of the prompt. */
+const headLimit = 8 * 1024;
 
-/** Ends `attempt` when the reply is over; its body is changed in place, to be read through us. */
-export function watchNative(reply: NativeReply, attempt: Attempt): void {
+/** Ends `attempt` when the reply to `request` is over; its body is changed in place, to be read through us. */
+export function watchNative(reply: NativeReply, attempt: Attempt, { method, path }: NativeRequest): void {
   const source = reply.body[Symbol.asyncIterator]();
+  let head: Buffer | undefined;
   let tail: Buffer[] = [];
   let size = 0;
-  let usage: Usage | undefined;
+  let measured: Measured | undefined;
   attempt.opened();
-  attempt.answering(() => ({ usage: usage ?? usageIn(Buffer.concat(tail)), estimated: false }));
+  const measure = (): Measured => {
+    // What is only looked up again was billed when it was made.
+    if (method !== 'POST') return { usage: { input: 0, output: 0 }, estimated: false };
+    const text = Buffer.concat(head ? [head, newLine, ...tail] : tail).toString('latin1');
+    return measureNative(path, text);
+  };
+  attempt.answering(() => measured ?? measure());
   const refused =
     reply.status >= 500
       ? new ViaductError('provider_unavailable', `It answered with status ${reply.status}.`)
@@ -25,7 +34,7 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
       try {
         const next = await source.next();
         if (next.done) {
-          usage = usageIn(Buffer.concat(tail));
+          measured = measure();
           tail = [];
           await attempt.end(refused);
           return next;
@@ -33,7 +42,10 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
         attempt.touch();
         tail.push(next.value);
         size += next.value.length;
-        while (tail[0] && size - tail[0].length >= tailLimit) size -= tail.shift()?.length ?? 0;
+        while (tail[0] && size - tail[0].length >= tailLimit) {
+          head ??= tail[0].subarray(0, headLimit);
+          size -= tail.shift()?.length ?? 0;
+        }
         return next;
       } catch (thrown) {
         const { aborted, reason } = attempt.cancel;
@@ -54,6 +66,8 @@ export function watchNative(reply: NativeReply, attempt: Attempt): void {
   reply.body = { [Symbol.asyncIterator]: () => iterator };
 }
 
+const newLine = Buffer.from('\n');
+
 /** A WebSocket's attempt lasts as long as its connection. */
 export function watchSocket({ socket }: NativeSocket, attempt: Attempt): void {
   attempt.opened();
@@ -61,20 +75,4 @@ export function watchSocket({ socket }: NativeSocket, attempt: Attempt): void {
   socket.on('data', () => attempt.touch());
   attempt.cancel.onAbort(() => socket.destroy());
   socket.on('close', () => attempt.end());
-}
-
-/** Names that OpenAI (both APIs), Anthropic, Gemini, Bedrock and Cohere give their counts. */
-const inputNames = ['prompt_tokens', 'input_tokens', 'promptTokenCount', 'inputTokens'];
-const outputNames = ['completion_tokens', 'output_tokens', 'candidatesTokenCount', 'outputTokens'];
-
-/** The last counts in the text, without knowing its protocol. Nothing found counts as nothing used. */
-function usageIn(tail: Buffer): Usage {
-  const text = tail.toString('latin1');
-  const last = (names: string[]) => {
-    let found = 0;
-    for (const name of names)
-      for (const [, count] of text.matchAll(new RegExp(`"${name}"\\s*:\\s*(\\d+)`, 'g'))) found = Number(count);
-    return found;
-  };
-  return { input: last(inputNames), output: last(outputNames) };
 }

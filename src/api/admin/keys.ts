@@ -58,7 +58,7 @@ const listShape = z.strictObject({
 const rotateShape = z.strictObject({
   overlap: z
     .string()
-    .regex(/^\d+[mhdw]$|^0$/, 'Write a duration: 24h, 7d, or 0')
+    .regex(/^\d+[smhdw]$|^0$/, 'Write a duration: 24h, 7d, or 0')
     .optional(),
 });
 
@@ -75,6 +75,11 @@ export const keys: AdminEndpoint[] = [
       const teamId = team ? (await administration.teams.get(team)).id : ownTeam(actor);
       refuseRole(actor, role);
       if (!mayManage(actor, teamId ?? null)) throw notYours('team', team ?? 'none');
+      const expiresAt = body.expires_at ? timeOf(body.expires_at, 'expires_at', services.now()) : undefined;
+      if (expiresAt !== undefined && expiresAt <= services.now())
+        throw new ViaductError('invalid_request', `expires_at: ${body.expires_at} is over already.`, {
+          param: 'expires_at',
+        });
       const { key, secret } = await administration.keys.create({
         name: body.name,
         policy: policyWith({}, body),
@@ -83,7 +88,7 @@ export const keys: AdminEndpoint[] = [
         ...(teamId !== undefined && { teamId }),
         ...(body.tags && { tags: body.tags }),
         ...(body.metadata && { metadata: body.metadata }),
-        ...(body.expires_at && { expiresAt: timeOf(body.expires_at, 'expires_at', services.now()) }),
+        ...(expiresAt !== undefined && { expiresAt }),
       });
       if (wanted)
         await administration.budgets.create({

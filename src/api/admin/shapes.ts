@@ -92,14 +92,14 @@ export function policyWith(old: Policy, input: PolicyInput): Policy {
   return policy;
 }
 
-const units: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const units: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** What comes after has no ISO form of the usual length, and in the end no date at all. */
 const yearTenThousand = Date.UTC(10_000, 0);
 
 /** Text of a `moment` → milliseconds since 1970. Throws invalid_request. */
 export function timeOf(text: string, param: string, now: number): number {
-  const [, count, unit] = /^(\d+)([mhdw])$/.exec(text) ?? [];
+  const [, count, unit] = /^(\d+)([smhdw])$/.exec(text) ?? [];
   const time = unit === undefined ? Date.parse(text) : now + Number(count) * (units[unit] ?? 0);
   if (!(time >= 0 && time < yearTenThousand))
     throw new ViaductError('invalid_request', `${param} must be a time (2026-12-31T00:00:00Z) or a duration (30d).`, {

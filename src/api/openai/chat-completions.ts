@@ -23,7 +23,8 @@ export const chatCompletions: Endpoint = {
   path: '/v1/chat/completions',
   body: wireRequest,
   async handle(exchange) {
-    const body = withUsage(jsonBody(exchange.request), exchange.request.headers['x-viaduct-usage'] === 'always');
+    const given = withModel(jsonBody(exchange.request));
+    const body = withUsage(given, exchange.request.headers['x-viaduct-usage'] === 'always');
     const call = callOf(body);
     const context = contextOf(exchange, body);
     const many = typeof body['n'] === 'number' && body['n'] !== 1;
@@ -37,6 +38,14 @@ export const chatCompletions: Endpoint = {
     });
   },
 };
+
+/** OpenRouter's clients may give a list of models only. Source: https://openrouter.ai/docs/features/model-routing */
+function withModel(body: JsonObject): JsonObject {
+  const { model, models } = body;
+  return model === undefined && Array.isArray(models) && typeof models[0] === 'string'
+    ? { ...body, model: models[0] }
+    : body;
+}
 
 /** `x-viaduct-usage: always` is for clients that cannot set stream_options. */
 function withUsage(body: JsonObject, always: boolean): JsonObject {
