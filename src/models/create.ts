@@ -52,8 +52,8 @@ export async function createModel(
   };
   try {
     const base = request.from === undefined ? undefined : await findBase(store, request.from, pull);
-    if (Object.keys(request.files ?? {}).length > 0) onProgress({ status: 'parsing GGUF' });
     const files = await sortFiles(store, request, hold);
+    if (Object.keys(request.files ?? {}).length > 0) onProgress({ status: 'parsing GGUF' });
     const parts = combine(request, params, base, files);
     checkQuantization(request.quantize, base, files);
     for (const { digest } of [parts.weights, ...(parts.projectors ?? []), ...(parts.adapters ?? [])]) {

@@ -8,7 +8,7 @@ const pause = 100;
 
 /**
  * Answer with the progress of some work, one JSON object a line as Ollama does; or, without `stream`, with its last word.
- * A failure while streaming is a line `{"error": …}`.
+ * A failure before there is any progress is a status, later a line `{"error": …}`: as Ollama has it.
  */
 export async function answerProgress(
   { reply, services }: Exchange,
@@ -20,7 +20,11 @@ export async function answerProgress(
     reply.send({ status: 'success' });
     return;
   }
-  const writer = openStream(reply, 'application/x-ndjson');
+  let writer: ReturnType<typeof openStream> | undefined;
+  const open = () => {
+    writer ??= openStream(reply, 'application/x-ndjson');
+    return writer;
+  };
   const line = (value: object) => `${JSON.stringify(value)}\n`;
   let before = '';
   let at = 0;
@@ -31,10 +35,11 @@ export async function answerProgress(
       if (status === before && completed !== total && now - at < pause) return;
       before = status;
       at = now;
-      writer.write(line(progress));
+      open().write(line(progress));
     });
-    writer.end();
+    open().end();
   } catch (thrown) {
+    if (!writer) throw thrown;
     writer.end(line({ error: ViaductError.from(thrown).message }));
   }
 }
