@@ -399,6 +399,22 @@ describe('embeddings', () => {
     assert.equal((await embed({ input, truncate: true })).usage.input, 512);
   });
 
+  test('documents are ranked by how near their vectors are', async () => {
+    const documents = ['stock markets fell', 'a kitten sits on the mat', 'it rained all day'];
+    const rank = (request: object) =>
+      local.provider.rerank?.(
+        { model: 'all-minilm', query: 'where is the cat?', documents, ...request },
+        callContext(),
+      ) as Promise<{ results: { index: number; score: number }[]; usage: { input: number } }>;
+    const { results, usage } = await rank({});
+    assert.equal(results.length, 3);
+    assert.equal(results[0]?.index, 1);
+    assert.ok(results.every(({ score }, at) => score <= (results[at - 1]?.score ?? 1)));
+    assert.ok(usage.input > 20);
+    assert.deepEqual((await rank({ topN: 1 })).results, results.slice(0, 1));
+    await fails(rank({ documents: ['a', 'word '.repeat(800)] }), 'context_length_exceeded', 'documents[1]');
+  });
+
   test('models say what they cannot', async () => {
     await fails(local.ask({ model: 'all-minilm' }), 'unsupported_capability', 'model');
     const rerank = local.provider.rerank?.({ model, query: 'a', documents: ['b'] }, callContext());

@@ -10,7 +10,7 @@ import { countInput } from './local/count-tokens.ts';
 import { embedAll, maxInputs } from './local/embed.ts';
 import { type Generation, generate, type Outcome } from './local/generate.ts';
 import { prepareMessages } from './local/messages.ts';
-import { rerankAll } from './local/rerank.ts';
+import { rankByVectors, rerankAll } from './local/rerank.ts';
 import { maxTokens } from './local/sampling.ts';
 import { checkTokenIds } from './local/token-ids.ts';
 
@@ -155,7 +155,11 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
 
     async rerank(request, { signal, report }) {
       const model = await models.resolve(request.model);
-      need(model, 'rerank', 'is not a re-ranker');
+      if (model.capabilities.includes('embedding'))
+        return leased(model, { purpose: 'embedding', signal, report }, (lease) =>
+          rankByVectors(request, lease, signal),
+        );
+      need(model, 'rerank', 'neither re-ranks nor embeds');
       return leased(model, { purpose: 'rerank', signal, report }, (lease) => rerankAll(request, lease, signal));
     },
 

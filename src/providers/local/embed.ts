@@ -13,10 +13,15 @@ const batchSize = 64;
 const atOnce = 6;
 
 /**
- * One vector of length 1 for each input, in order. Usage counts special tokens.
+ * One vector of length 1 for each input, in order. Usage counts special tokens. `fieldOf` names an input in errors.
  * Throws context_length_exceeded for an input that is too long, unless `truncate`.
  */
-export async function embedAll(request: EmbedRequest, lease: Lease, signal: AbortSignal): Promise<EmbedResult> {
+export async function embedAll(
+  request: EmbedRequest,
+  lease: Lease,
+  signal: AbortSignal,
+  fieldOf = (index: number) => `input[${index}]`,
+): Promise<EmbedResult> {
   const { model, input, dimensions, truncate } = request;
   const inputs: number[][] = [];
   for (let from = 0; from < input.length; from += atOnce) {
@@ -24,7 +29,7 @@ export async function embedAll(request: EmbedRequest, lease: Lease, signal: Abor
     const tokens = await Promise.all(
       batch.map((item) => (typeof item === 'string' ? tokenize(item, lease, signal) : item)),
     );
-    for (const some of tokens) inputs.push(fit(some, inputs.length, lease.contextLength, truncate === true));
+    for (const some of tokens) inputs.push(fit(some, fieldOf(inputs.length), lease.contextLength, truncate === true));
   }
   const vectors: Float32Array[] = [];
   for (let from = 0; from < inputs.length; from += batchSize)
@@ -53,11 +58,10 @@ async function tokenize(content: string, { runner }: Lease, signal: AbortSignal)
 }
 
 /** Cut inputs keep their last token: it is the mark that ends every text. */
-function fit(tokens: number[], index: number, limit: number, truncate: boolean): number[] {
-  if (tokens.length === 0)
-    throw new ViaductError('invalid_request', 'An input to embed is empty.', { param: `input[${index}]` });
+function fit(tokens: number[], param: string, limit: number, truncate: boolean): number[] {
+  if (tokens.length === 0) throw new ViaductError('invalid_request', 'An input to embed is empty.', { param });
   if (tokens.length <= limit) return tokens;
-  if (!truncate) throw contextExceeded(limit, tokens.length, `input[${index}]`);
+  if (!truncate) throw contextExceeded(limit, tokens.length, param);
   return [...tokens.slice(0, limit - 1), tokens.at(-1) as number];
 }
 
