@@ -1,4 +1,6 @@
 /** Puts the parts together: settings → stores → engine → providers → gateway → front doors → a listening server. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { createAdminDoor, createSignIn } from './api/admin/index.ts';
@@ -13,7 +15,7 @@ import type { Provider } from './core/provider.ts';
 import { createScheduler } from './engine/scheduler.ts';
 import { type Boundary, createBoundary } from './gateway/boundary.ts';
 import { createGateway } from './gateway/gateway.ts';
-import { listensOnLoopback, urlOf } from './lib/server-address.ts';
+import { listensOnLoopback, serverNote, urlOf } from './lib/server-address.ts';
 import { type Lock, lockFile, readLock } from './models/lock.ts';
 import { storeRoots } from './models/roots.ts';
 import { createModelStore } from './models/store.ts';
@@ -137,6 +139,9 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
     const openPort = await listen(app, host, port);
     const url = urlOf({ scheme: config.server.tls ? 'https' : 'http', host, port: openPort, path: '' });
     log.info({ url, home }, 'listening');
+    // Commands find it there when it is not at the usual address; one that serves only itself is nobody else's.
+    const note = options.address ? undefined : join(home, serverNote);
+    if (note) writeFileSync(note, url);
     void models.prune(unfinishedPullMs).catch((error) => log.warn({ error }, 'Unfinished pulls could not be removed.'));
 
     const reload = async () => {
@@ -181,6 +186,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
         for (const unwatch of watching) unwatch();
         for (const { close: end } of sockets) end();
         await drain(app);
+        if (note && readIfThere(note) === url) rmSync(note);
         await close();
       },
     };
@@ -199,6 +205,14 @@ async function drain(app: FastifyInstance): Promise<void> {
   await Promise.race([app.close(), sleep(drainMs, undefined, { ref: false })]);
   clearInterval(sweep);
   app.server.closeAllConnections();
+}
+
+function readIfThere(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 /** `models.lock: enforce` → the digests of viaduct.lock, beside the configuration. */

@@ -105,7 +105,8 @@ function wishesIn(headers: IncomingHttpHeaders): Pick<Credentials, 'privacy' | '
   if (tags === undefined && privacy === undefined && timeout === undefined) return undefined;
   const timeoutMs = typeof timeout === 'string' ? durationOf(timeout) : undefined;
   return {
-    ...(privacy === 'local' && { privacy: 'local' as const }),
+    // Whatever is written there, somebody wanted privacy: a wrong word must not be what sends a prompt out.
+    ...(privacy !== undefined && { privacy: 'local' as const }),
     ...(typeof tags === 'string' && { tags: tags.split(',').map((tag) => tag.trim()) }),
     ...(timeoutMs !== undefined && timeoutMs > 0 && { timeoutMs }),
   };

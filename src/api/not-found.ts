@@ -10,8 +10,23 @@ export type Refusal = { door: FrontDoor; error: ViaductError };
  */
 export function createRefusal(doors: FrontDoor[]): (method: string, url: string) => Refusal {
   const routes = doors.flatMap((door) =>
-    door.endpoints.map(({ method, path }) => ({ door, method, segments: path.split('/'), pattern: patternOf(path) })),
+    door.endpoints.map(({ method, path }) => ({
+      door,
+      method,
+      path,
+      segments: path.split('/'),
+      pattern: patternOf(path),
+    })),
   );
+
+  /** The endpoint whose name ends the path, below another base: `/chat/completions`, `/api/v1/chat/completions`, Azure's `/openai/deployments/NAME/…`. */
+  const meantBy = (path: string, asked: string) => {
+    const tail = path.replace(/\/+$/, '');
+    return routes.find(({ method, segments: [, , ...below] }) => {
+      const name = below.join('/');
+      return method === asked && name !== '' && !/[:*]/.test(name) && tail.endsWith(`/${name}`);
+    })?.path;
+  };
 
   return (method, url) => {
     const path = url.split('?', 1)[0] ?? url;
@@ -31,7 +46,9 @@ export function createRefusal(doors: FrontDoor[]): (method: string, url: string)
       const shared = differs === -1 ? segments.length : differs;
       if (shared > best.shared) best = { door, shared };
     }
-    const error = new ViaductError('not_found', `There is nothing at ${method} ${path}.`);
+    const meant = meantBy(path, method);
+    const hint = meant === undefined ? '' : ` Did you mean ${meant}? Then correct the client's base URL.`;
+    const error = new ViaductError('not_found', `There is nothing at ${method} ${path}.${hint}`);
     return { door: best.door as FrontDoor, error };
   };
 }

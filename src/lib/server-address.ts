@@ -6,6 +6,9 @@ import { isIPv6 } from 'node:net';
 
 export type ServerAddress = { scheme: 'http' | 'https'; host: string; port: number; path: string };
 
+/** File in VIADUCT_HOME in which a running server says where it is. */
+export const serverNote = 'server.url';
+
 const defaults: ServerAddress = { scheme: 'http', host: '127.0.0.1', port: 11434, path: '' };
 
 /** Undefined when the text is no address. IPv6 hosts come without brackets. */

@@ -1,8 +1,10 @@
 /** What users of OpenRouter, LiteLLM and the providers’ own SDKs are used to, on a real server. */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -174,4 +176,27 @@ test('IPv4 ranges may be written as IPv6', async () => {
     const reply = await post('/v1/chat/completions', { model: 'good' }, { authorization: `Bearer ${secret}` });
     assert.equal(reply.status, status, range);
   }
+});
+
+test('commands find the server of the same home wherever it listens, unless they are told another', async () => {
+  const env = { VIADUCT_HOST: '', OLLAMA_HOST: '' };
+  const found = await viaductJson<Key[]>(['keys', 'list'], { home, env });
+  const answered = await viaduct(['ps'], { home, env });
+  assert.equal(answered.code, 0, answered.stderr);
+  assert.ok(found.some(({ id }) => id === key.id));
+  assert.equal(readFileSync(join(home, 'server.url'), 'utf8'), server.url);
+});
+
+test('a wrong word in the privacy header keeps the prompt here all the same', async () => {
+  for (const word of ['local', 'LOCAL', 'yes'])
+    assert.equal((await post('/v1/chat/completions', { model: 'good' }, { 'x-viaduct-privacy': word })).status, 403);
+});
+
+test('a path below another base says which was meant', async () => {
+  for (const path of ['/chat/completions', '/api/v1/chat/completions', '/openai/deployments/good/chat/completions']) {
+    const reply = await post(path, { model: 'good' });
+    assert.equal(reply.status, 404);
+    assert.match(await reply.text(), /Did you mean \/v1\/chat\/completions\?/);
+  }
+  assert.doesNotMatch(await (await post('/nothing/here', {})).text(), /Did you mean/);
 });
