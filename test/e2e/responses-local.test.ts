@@ -99,6 +99,27 @@ test('the second turn of a connection evaluates only what is new', async () => {
   );
 });
 
+test('what was asked with a prompt_cache_key is still there, whatever was asked with others meanwhile', async () => {
+  const instructions = 'You are the assistant of a large library. '.repeat(12);
+  const ask = (key: string, more = '') =>
+    client.responses.create({
+      model,
+      instructions,
+      input: `${`The ${key} is the topic of this document. `.repeat(30)}${more}`,
+      prompt_cache_key: key,
+      max_output_tokens: 16,
+      store: false,
+    });
+  const keys = ['apple', 'bear', 'cloud', 'dust', 'earth', 'fire'];
+  for (const key of keys) await ask(key);
+  for (const key of keys) {
+    const { usage } = await ask(key, 'Go on.');
+    const { cached_tokens } = usage?.input_tokens_details ?? {};
+    const fresh = (usage?.input_tokens ?? 0) - (cached_tokens ?? 0);
+    assert.ok(fresh < 30, `${key}: ${fresh} of ${usage?.input_tokens} tokens were evaluated again`);
+  }
+});
+
 test('a chain goes on beyond the context of the model', async () => {
   let previous: string | null = null;
   let compactions = 0;

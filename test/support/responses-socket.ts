@@ -24,7 +24,7 @@ export async function openSocket(url: string, headers: Record<string, string> = 
     messages.push(JSON.parse(String(data)) as Wire);
     for (const wake of waiting.splice(0)) wake();
   });
-  const closed = once(socket, 'close');
+  const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   socket.on('close', () => {
     for (const wake of waiting.splice(0)) wake();
   });
