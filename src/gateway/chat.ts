@@ -56,8 +56,8 @@ export async function openChat(
   return watch(provider.chat(neutralRequest(call.decode(), provider.kind, model, mustStream), context));
 }
 
-/** OpenRouter's routing fields are for us; only a provider that is OpenRouter gets them as well. */
-const routingFields = ['models', 'provider', 'route'];
+/** OpenRouter's own fields are for us; only a provider that is OpenRouter gets them as well. Others refuse what they do not know. */
+const routingFields = ['models', 'provider', 'route', 'usage'];
 
 function relayedBody(body: JsonObject, kind: string, model: string): JsonObject {
   const relayed: JsonObject = { ...body, model };
@@ -70,7 +70,7 @@ function neutralRequest(request: ChatRequest, kind: string, model: string, mustS
   if (mustStream) neutral.stream = true;
   const chat = request.extras?.['openai-chat'];
   if (chat && kind !== 'openrouter' && routingFields.some((field) => field in chat)) {
-    const { models: _models, provider: _provider, route: _route, ...rest } = chat;
+    const { models: _models, provider: _provider, route: _route, usage: _usage, ...rest } = chat;
     neutral.extras = { ...request.extras, 'openai-chat': rest };
   }
   return neutral;

@@ -30,7 +30,8 @@ const answer = {
 };
 
 let upstream: Server;
-const seen: { method?: string | undefined; url?: string | undefined; headers: IncomingHttpHeaders }[] = [];
+const seen: { method?: string | undefined; url?: string | undefined; headers: IncomingHttpHeaders; body?: object }[] =
+  [];
 let home: string;
 let server: TestServer;
 type Key = { id: string; secret: string };
@@ -40,7 +41,7 @@ before(async () => {
   upstream = createServer(async (request, response) => {
     const { method, url, headers } = request;
     const body = await text(request);
-    seen.push({ method, url, headers });
+    seen.push({ method, url, headers, ...(body.startsWith('{') && { body: JSON.parse(body) as object }) });
     if (body.includes('"silent"')) return;
     if (body.includes('"broken"')) return void response.writeHead(500).end('{}');
     response.setHeader('openai-organization', 'org-of-the-account');
@@ -84,6 +85,9 @@ test('OpenRouter: a list of models and no model; the next one answers', async ()
   const reply = await post('/v1/chat/completions', { models: ['bad', 'good'] });
   assert.equal(reply.status, 200);
   assert.equal(reply.headers.get('x-viaduct-model'), 'fine');
+  const own = { usage: { include: true }, route: 'fallback', provider: { sort: 'price' }, models: ['good'] };
+  await post('/v1/chat/completions', { model: 'good', ...own });
+  assert.deepEqual(Object.keys(seen.at(-1)?.body ?? {}).sort(), ['messages', 'model']);
 });
 
 test('x-viaduct-timeout takes seconds and durations', async () => {
