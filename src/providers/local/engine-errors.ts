@@ -12,10 +12,10 @@ export class TemplateError extends Error {
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The reply when it is a success. Throws TemplateError or what `engineError` makes. */
-export async function succeeded(reply: RunnerReply): Promise<RunnerReply> {
+/** The reply when it is a success. Throws TemplateError or what `engineError` makes; `field` is where the prompt came from. */
+export async function succeeded(reply: RunnerReply, field = 'messages'): Promise<RunnerReply> {
   if (reply.status >= 200 && reply.status < 300) return reply;
-  throw engineError(await readJson(reply));
+  throw engineError(await readJson(reply), field);
 }
 
 /** OpenAI's wording, which client libraries look for. */
@@ -32,12 +32,12 @@ export function contextExceeded(limit: number, tokens: number, param = 'messages
  * `{error: {code, message, type}}` → an error for the client.
  * Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
  */
-export function engineError(body: JsonObject): ViaductError | TemplateError {
+export function engineError(body: JsonObject, field = 'messages'): ViaductError | TemplateError {
   const error = isObject(body['error']) ? body['error'] : {};
   const message = String(error['message'] ?? 'The engine failed without saying why.');
   const type = error['type'];
   if (type === 'exceed_context_size_error')
-    return contextExceeded(Number(error['n_ctx']), Number(error['n_prompt_tokens']));
+    return contextExceeded(Number(error['n_ctx']), Number(error['n_prompt_tokens']), field);
   if (/template|jinja|roles must alternate|parser for this|No user query|chat format/i.test(message))
     return new TemplateError(message);
   if (/image|audio|mtmd|bitmap|media/i.test(message)) {

@@ -36,5 +36,8 @@ test("marks in the client's text are text", async () => {
 
 test('too long is an error, in any context, and nothing is cut', async () => {
   for (const numCtx of [256, 300])
-    await assert.rejects(fill('word '.repeat(400), 'end', { numCtx }), { code: 'context_length_exceeded' });
+    await assert.rejects(fill('word '.repeat(400), 'end', { numCtx }), {
+      code: 'context_length_exceeded',
+      param: 'prompt',
+    });
 });

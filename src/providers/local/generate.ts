@@ -258,9 +258,12 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
   const thought = opened ? 'open' : thinking(request) === true ? 'maybe' : 'none';
   if (constraint.grammar) body['grammar'] = constraint.grammar(thought);
   if (lease.contextLength % engineStep !== 0)
-    fitContext(lease, request.local?.promptTokens?.length ?? (await sizeOf(prompt, lease, signal)), body);
+    fitContext(work, request.local?.promptTokens?.length ?? (await sizeOf(prompt, lease, signal)), body);
   const send = async (more: JsonObject) =>
-    succeeded(await lease.runner.request('/completion', { ...body, return_progress: false, ...more }, signal));
+    succeeded(
+      await lease.runner.request('/completion', { ...body, return_progress: false, ...more }, signal),
+      fieldOf(request),
+    );
   const resume = (said: string, spent: number) => {
     const room = body['n_predict'];
     const more: JsonObject = { prompt: withImages(prompt + said) };
@@ -279,9 +282,12 @@ async function sizeOf(prompt: string, { runner }: Lease, signal: AbortSignal): P
   return Array.isArray(tokens) ? tokens.length : 0;
 }
 
+/** What the client calls its prompt. */
+const fieldOf = ({ local }: ChatRequest) => (local?.raw || local?.suffix !== undefined ? 'prompt' : 'messages');
+
 /** Where the engine's own limit is above the one in force: `used` tokens of it are the prompt's. */
-function fitContext(lease: Lease, used: number, body: JsonObject) {
-  if (used >= lease.contextLength) throw contextExceeded(lease.contextLength, used);
+function fitContext({ lease, request }: Generation, used: number, body: JsonObject) {
+  if (used >= lease.contextLength) throw contextExceeded(lease.contextLength, used, fieldOf(request));
   const limit = body['n_predict'];
   const room = lease.contextLength - used;
   body['n_predict'] = typeof limit === 'number' && limit >= 0 ? Math.min(limit, room) : room;
@@ -297,8 +303,8 @@ async function fillIn(work: Generation, fields: JsonObject): Promise<RunnerReply
   const suffix = request.local?.suffix ?? '';
   const prompt = await fillInPrompt(model, lease.runner, { prefix, suffix }, signal);
   const body: JsonObject = { ...fields, prompt };
-  if (lease.contextLength % engineStep !== 0) fitContext(lease, prompt.length, body);
-  return succeeded(await lease.runner.request('/completion', body, signal));
+  if (lease.contextLength % engineStep !== 0) fitContext(work, prompt.length, body);
+  return succeeded(await lease.runner.request('/completion', body, signal), fieldOf(request));
 }
 
 /** Once more, for a model that asks for what it has been told: without tools, the results in words. */
