@@ -1,7 +1,7 @@
 /** The pass-through, against a real server of a provider's shape on loopback. */
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -152,4 +152,37 @@ test('a WebSocket goes through both ways, with the provider’s key', async () =
   assert.deepEqual(messages, ['{"auth":"Bearer sk-provider"}', 'echo hello']);
   for (let waited = 0; ledger.length === 0 && waited < 2000; waited += 10) await sleep(10);
   assert.equal(ledger[0]?.status, 'ok');
+});
+
+test('no path leads out of the provider’s API, however it is written', async () => {
+  const { port } = new URL(url);
+  const status = (path: string) =>
+    new Promise<string>((resolve) => {
+      const socket = connect(Number(port), '127.0.0.1', () =>
+        socket.write(
+          `GET ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: ${authorization}\r\nconnection: close\r\n\r\n`,
+        ),
+      );
+      let said = '';
+      socket.on('data', (chunk) => {
+        said += chunk;
+      });
+      socket.on('close', () => resolve(said.slice(9, 12)));
+    });
+  for (const path of [
+    '/../../secret',
+    '/%2e%2e/secret',
+    '/v1/..%2fsecret',
+    '/x/..\\secret',
+    '/%252E%252e/secret',
+    '/./files',
+  ])
+    assert.equal(await status(`/providers/openai${path}`), '400', path);
+  assert.equal(seen.length, 0);
+  for (const path of ['/a..b/files', '/files?x=/../y', '/Qwen%2FQwen3'])
+    assert.equal(await status(`/providers/openai${path}`), '200', path);
+  await status('/providers/openai/secret/v1/files');
+  assert.equal(seen.at(-1)?.url, '/v1/secret/v1/files');
+  await status('/providers/openai/upload/v1/files');
+  assert.equal(seen.at(-1)?.url, '/upload/v1/files');
 });

@@ -88,11 +88,19 @@ async function passThrough({ request, reply, caller }: Exchange): Promise<void> 
 }
 
 function nativeRequest({ method = 'GET', url = '/', headers }: IncomingMessage, name: string): NativeRequest {
-  return {
-    method,
-    path: withoutKey(url.slice(prefix.length + encodeURIComponent(name).length) || '/'),
-    headers: kept(headers),
-  };
+  const path = withoutKey(url.slice(prefix.length + encodeURIComponent(name).length) || '/');
+  if (climbs(path))
+    throw new ViaductError('invalid_request', 'The path must not go upwards: write it without "." and ".." segments.');
+  return { method, path, headers: kept(headers) };
+}
+
+/** Whether some server on the way may read it as a path above the provider's API: dots, slashes and backslashes encoded however often. */
+function climbs(path: string): boolean {
+  const [pathname = ''] = path.split('?', 1);
+  const plain = pathname.replace(/%(?:25)*(2e|2f|5c)/gi, (_all, code: string) =>
+    String.fromCharCode(Number.parseInt(code, 16)),
+  );
+  return plain.split(/[/\\]/).some((segment) => segment === '.' || segment === '..');
 }
 
 /** Google's SDKs put the key into the query. */

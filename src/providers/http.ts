@@ -215,9 +215,13 @@ function createCaller({
     }
     return request;
   };
-  /** A native path may already begin with that of the base URL, or have it further on: `/upload/v1beta/files`. */
-  const locateNative = (path: string) =>
-    base !== '' && `${path.split('?', 1)[0]}/`.includes(`${base}/`) ? path : locate(path);
+  /** A native path may already begin with that of the base URL; Google has its transfers of files beside it: `/upload/v1beta/files`. */
+  const locateNative = (path: string) => {
+    const isWhole = ['', '/upload', '/download'].some((before) =>
+      `${path.split('?', 1)[0]}/`.startsWith(`${before}${base}/`),
+    );
+    return base !== '' && isWhole ? path : locate(path);
+  };
   const rawHeaders = (request: NativeRequest) => ({ ...request.headers, ...fixed, ...authorized(ring.take()) });
 
   return {
