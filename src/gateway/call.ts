@@ -129,14 +129,6 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
     return recorded;
   };
 
-  const beginSpan = (within: RequestTrace, current: Attempt) => {
-    const { provider, model: asked } = current.target;
-    const { name, kind } = provider;
-    const span = within.attempt({ operation, provider: name, kind, model: asked, number: current.number });
-    current.context.traceHeaders = span.headers;
-    spans?.set(current, span);
-  };
-
   return {
     trace,
     async admit(targets, needs) {
@@ -161,7 +153,7 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
         attempts = current.number;
         last = current;
         askedAt = performance.now();
-        if (trace) beginSpan(trace, current);
+        if (trace) spans?.set(current, beginSpan(trace, operation, current));
       },
       answered() {
         providerMs += performance.now() - askedAt;
@@ -201,6 +193,14 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
       return new ViaductError(error.code, error.message, { param, retryAfter, cause, headers });
     },
   };
+}
+
+/** The attempt's span; the provider is told of it in its headers. */
+function beginSpan(trace: RequestTrace, operation: Operation, { target, number, context }: Attempt): AttemptTrace {
+  const { provider, model } = target;
+  const span = trace.attempt({ operation, provider: provider.name, kind: provider.kind, model, number });
+  context.traceHeaders = span.headers;
+  return span;
 }
 
 const statusOf = (error: ViaductError | undefined) =>
