@@ -5,7 +5,14 @@
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Caller } from '../gateway/gateway.ts';
-import { encodeFailure, type Item, type ResponseEvent, type ResponseResource } from '../protocols/openai-responses.ts';
+import {
+  encodeFailure,
+  type Item,
+  type ResponseEvent,
+  type ResponseResource,
+  refuseForeignItems,
+  refuseHostedTools,
+} from '../protocols/openai-responses.ts';
 import { asStored } from './context.ts';
 import type { EventLog } from './event-log.ts';
 import { isOver, prepareTurn, type Turn, type TurnDeps } from './turn.ts';
@@ -90,11 +97,12 @@ export function createBackground(
   }
 
   return {
-    /** Throws what is wrong with the request; the response itself then runs on its own and fails on its own. */
+    /** Throws what is wrong with the request, an unknown model included; the response itself then runs on its own and fails on its own. */
     async start(body: JsonObject, enter: (signal: AbortSignal) => Promise<Caller>): Promise<ResponseResource> {
       const controller = new AbortController();
       const caller = await enter(controller.signal);
       const turn = await prepareTurn(body, caller, deps, { stream: true });
+      await refuseNow(turn, caller);
       const queued = turn.queue();
       const { resource } = turn;
       await responses.insert({
@@ -137,6 +145,13 @@ export function createBackground(
       await Promise.all([...running.values()].map(({ ended }) => ended));
     },
   };
+}
+
+/** What no target could do is told at once, as it would be in the foreground. */
+async function refuseNow({ settings, context }: Turn, caller: Caller): Promise<void> {
+  if ((await caller.speaks('openai-responses', settings.model)) !== 'none') return;
+  refuseHostedTools(settings);
+  refuseForeignItems(context.input);
 }
 
 const asJson = (resource: ResponseResource) => resource as unknown as JsonObject;

@@ -41,8 +41,10 @@ const charactersPerToken = 4;
 
 /** Of the limit: what the latest turns may take, what the summary may, and what the short lines may. */
 const latestShare = 0.3;
-const summaryShare = 0.15;
+const summaryShare = 0.08;
 const requestsShare = 0.1;
+/** Somebody waits while it is written. Tokens. */
+const longestSummary = 2000;
 
 /** Throws only what would stop any other call too: no key, no quota, no such model, client gone. */
 export async function compact(conversation: Conversation, options: CompactionOptions): Promise<Compaction> {
@@ -51,7 +53,12 @@ export async function compact(conversation: Conversation, options: CompactionOpt
   const cut = cutPoint(rest, limit * latestShare);
   const old = rest.slice(0, cut);
   const budgetOf = (share: number) => Math.max(400, Math.floor(limit * share * charactersPerToken));
-  const { text, usage } = await summarise(conversation.summary, old, budgetOf(summaryShare), options);
+  const { text, usage } = await summarise(
+    conversation.summary,
+    old,
+    Math.min(budgetOf(summaryShare), longestSummary * charactersPerToken),
+    options,
+  );
   const compacted: Conversation = {
     instructions: [...conversation.instructions, ...conversation.latest.filter(isInstruction)],
     summary: text || conversation.summary,

@@ -510,8 +510,13 @@ describe('background', () => {
     assert.equal(failed.status, 'failed');
     assert.equal(failed.error?.message, 'Too many requests wait.');
     checkResponse(failed);
-    const missing = await client.responses.create({ model: 'missing', input: 'x', background: true });
-    assert.equal((await over(missing.id)).status, 'failed');
+  });
+
+  test('what nobody could answer is refused at once', async () => {
+    const ask = { model: 'm', input: 'x', background: true };
+    await assert.rejects(client.responses.create({ ...ask, model: 'missing' }), NotFoundError);
+    const search = client.responses.create({ ...ask, tools: [{ type: 'web_search' }] });
+    await assert.rejects(search, { status: 400, param: 'tools[0].type' });
   });
 
   test('needs to be stored', async () => {

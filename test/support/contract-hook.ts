@@ -1,7 +1,7 @@
 /**
- * Imported before a test's own modules (scripts/test.mjs, and every server that server.ts starts): each reply, stream event and WebSocket
- * message that a server of ours gives in this process is checked against the published contracts, whatever test asked and whatever
- * client heard. What is found fails the test file, or the test that closes the server.
+ * Imported before a test's own modules by scripts/test.mjs, by the helpers that make apps, and into every server that server.ts starts:
+ * each reply, stream event and WebSocket message that a server of ours gives in this process is checked against the published contracts,
+ * whatever test asked and whatever client heard. What is found fails the test file, or the test that closes the server.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
@@ -29,11 +29,17 @@ function check(where: string, run: () => void) {
   }
 }
 
-// Only servers of ours are Fastify's: an upstream that a test plays is not watched.
-subscribe('fastify.initialization', (message) => {
-  const { server } = (message as { fastify: { server: Server } }).fastify;
-  server.prependListener('request', watch);
-});
+/** Measurements use the same helpers, and are left alone. */
+const inTest =
+  process.env['NODE_TEST_CONTEXT'] !== undefined || process.execArgv.some((flag) => flag.includes('contract-hook'));
+if (inTest) {
+  // Only servers of ours are Fastify's: an upstream that a test plays is not watched.
+  subscribe('fastify.initialization', (message) => {
+    const { server } = (message as { fastify: { server: Server } }).fastify;
+    server.prependListener('request', watch);
+  });
+  watchSockets();
+}
 
 function watch({ method = '', url = '' }: IncomingMessage, response: ServerResponse) {
   const chunks: Buffer[] = [];
@@ -69,21 +75,23 @@ function watch({ method = '', url = '' }: IncomingMessage, response: ServerRespo
   });
 }
 
-const { handleUpgrade } = WebSocketServer.prototype;
-WebSocketServer.prototype.handleUpgrade = function (request, socket, head, take) {
-  Reflect.apply(handleUpgrade, this, [
-    request,
-    socket,
-    head,
-    (client: Parameters<typeof take>[0], of: IncomingMessage) => {
-      if (request.url?.split('?', 1)[0] === '/v1/responses') {
-        const { send } = client;
-        client.send = function (this: typeof client, ...args: unknown[]) {
-          check('WebSocket /v1/responses', () => checkSocketMessage(String(args[0])));
-          return Reflect.apply(send, this, args);
-        } as typeof send;
-      }
-      take(client, of);
-    },
-  ]);
-};
+function watchSockets() {
+  const { handleUpgrade } = WebSocketServer.prototype;
+  WebSocketServer.prototype.handleUpgrade = function (request, socket, head, take) {
+    Reflect.apply(handleUpgrade, this, [
+      request,
+      socket,
+      head,
+      (client: Parameters<typeof take>[0], of: IncomingMessage) => {
+        if (request.url?.split('?', 1)[0] === '/v1/responses') {
+          const { send } = client;
+          client.send = function (this: typeof client, ...args: unknown[]) {
+            check('WebSocket /v1/responses', () => checkSocketMessage(String(args[0])));
+            return Reflect.apply(send, this, args);
+          } as typeof send;
+        }
+        take(client, of);
+      },
+    ]);
+  };
+}
