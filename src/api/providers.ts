@@ -39,6 +39,7 @@ const ours = new Set([
   'proxy-authorization',
   'cookie',
   'accept-encoding',
+  'sec-websocket-extensions',
   'expect',
   'forwarded',
   'x-forwarded-for',

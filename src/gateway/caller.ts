@@ -177,7 +177,7 @@ export class EnteredCaller implements Caller {
     const { result, ...served } = await this.#askNative(
       name,
       (provider, context) => provider.nativeSocket?.(request, context),
-      watchSocket,
+      (connection, current) => watchSocket(connection, current, request),
     );
     return { ...served, connection: result };
   }

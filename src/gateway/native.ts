@@ -3,6 +3,7 @@ import { ViaductError } from '../core/errors.ts';
 import type { NativeReply, NativeRequest, NativeSocket } from '../core/provider.ts';
 import type { Attempt, Measured } from './attempt.ts';
 import { measureNative } from './native-usage.ts';
+import { createSocketMeter } from './socket-usage.ts';
 
 /** Where replies and streams of every provider have their token counts. */
 const tailLimit = 64 * 1024;
@@ -69,10 +70,15 @@ export function watchNative(reply: NativeReply, attempt: Attempt, { method, path
 const newLine = Buffer.from('\n');
 
 /** A WebSocket's attempt lasts as long as its connection. */
-export function watchSocket({ socket }: NativeSocket, attempt: Attempt): void {
+export function watchSocket({ socket }: NativeSocket, attempt: Attempt, { path }: NativeRequest): void {
+  const meter = createSocketMeter();
+  const model = new URLSearchParams(path.split('?')[1]).get('model');
   attempt.opened();
-  attempt.answering(() => ({ usage: { input: 0, output: 0 }, estimated: false }));
-  socket.on('data', () => attempt.touch());
+  attempt.answering(() => ({ usage: meter.usage, estimated: false, ...(model && { model }) }));
+  socket.on('data', (chunk: Buffer) => {
+    attempt.touch();
+    meter.push(chunk);
+  });
   attempt.cancel.onAbort(() => socket.destroy());
   socket.on('close', () => attempt.end());
 }

@@ -49,7 +49,7 @@ before(async () => {
   });
   new WebSocketServer({ server: upstream, handleProtocols: () => 'realtime' }).on('connection', (socket, request) => {
     seen.push({ url: request.url, headers: request.headers });
-    socket.on('message', (data) => socket.send(data));
+    socket.on('message', (data) => socket.send(String(data)));
   });
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
   home = await makeHome();
@@ -154,6 +154,32 @@ test('a provider’s own API is on the bill and under the budget', async () => {
     line = (await viaductJson<Line[]>(['usage', '--by', 'key'], owner())).find(({ name }) => name === 'poor');
   }
   assert.equal(line?.cost, 1);
+});
+
+test('what a WebSocket of a provider’s own API uses is on the bill, answer by answer', async () => {
+  const { secret } = await makeKey('realtime');
+  const address = `${server.url.replace('http', 'ws')}/providers/up/v1/realtime?model=gpt-5`;
+  const socket = new WebSocket(address, { headers: { authorization: `Bearer ${secret}` } });
+  await new Promise<void>((resolve, reject) => {
+    let answers = 0;
+    socket.on('open', () => {
+      const event = {
+        type: 'response.done',
+        response: { usage: { total_tokens: 15, input_tokens: 10, output_tokens: 5 } },
+      };
+      for (let n = 0; n < 2; n++) socket.send(JSON.stringify(event));
+    });
+    socket.on('message', () => ++answers === 2 && resolve());
+    socket.on('error', reject);
+  });
+  socket.close();
+  type Line = { name: string; cost: number; input_tokens: number };
+  let line: Line | undefined;
+  for (let tries = 0; tries < 50 && !line; tries++) {
+    await sleep(100);
+    line = (await viaductJson<Line[]>(['usage', '--by', 'key'], owner())).find(({ name }) => name === 'realtime');
+  }
+  assert.deepEqual([line?.input_tokens, line?.cost], [20, 2]);
 });
 
 test('durations of keys in seconds too; none that is over already', async () => {
