@@ -91,9 +91,27 @@ test('a target of a provider that is not configured is a problem', () => {
   ]);
 });
 
+test('what else is wrong is told together with a variable that is not set', () => {
+  const text = `providers: { openai: { api_key: \${NONE} } }\nserver: { port: \${NONE} }\nmodels: { m: [gone/x] }`;
+  assert.throws(
+    () => parseConfig(text, 'viaduct.yaml', {}),
+    (error) => {
+      assert.ok(error instanceof ConfigError);
+      const places = error.problems.map((line) => line.split(': ', 2).join(': '));
+      assert.deepEqual(places, ['viaduct.yaml:1: providers.openai.api_key', 'viaduct.yaml:2: server.port']);
+      return true;
+    },
+  );
+  const targets = `providers: { openai: { api_key: \${NONE} } }\nmodels: { m: [gone/x] }`;
+  assert.throws(
+    () => parseConfig(targets, 'viaduct.yaml', {}),
+    /api_key: The environment[\s\S]*viaduct\.yaml:2: models\.m\.targets\.0: No provider/,
+  );
+});
+
 test('a variable that is not set is named with its line', () => {
   assert.deepEqual(problemsOf(`providers:\n  openai: { api_key: \${OPENAI_API_KEY} }`), [
-    `viaduct.yaml:2: The environment variable OPENAI_API_KEY is not set. Set it, or write \${OPENAI_API_KEY:-default}.`,
+    `viaduct.yaml:2: providers.openai.api_key: The environment variable OPENAI_API_KEY is not set. Set it, or write \${OPENAI_API_KEY:-default}.`,
   ]);
 });
 

@@ -36,10 +36,12 @@ export function parseConfig(text: string, file: string, env: Variables): Config 
   const problems = document.errors.map(({ message, pos }) => `${at(pos[0])}: ${unmark(message, references)}`);
   if (problems.length > 0) throw new ConfigError(problems);
 
-  const substituted = substitute(document, references, env, (offset, message) =>
-    problems.push(`${at(offset)}: ${message}`),
-  );
-  if (problems.length > 0) throw new ConfigError(problems);
+  /** Paths whose variable is not set: what else is wrong there is not worth a word. */
+  const unset = new Set<string>();
+  const substituted = substitute(document, references, env, (path, offset, message) => {
+    problems.push(`${at(offset)}: ${path}: ${message}`);
+    unset.add(path);
+  });
 
   const content: unknown = document.toJS() ?? {};
   if (typeof content !== 'object' || content === null || Array.isArray(content))
@@ -48,18 +50,18 @@ export function parseConfig(text: string, file: string, env: Variables): Config 
   try {
     input = withEnvironment(content as Record<string, unknown>, env);
   } catch (error) {
-    throw new ConfigError([error instanceof Error ? error.message : String(error)]);
+    throw new ConfigError([...problems, error instanceof Error ? error.message : String(error)]);
   }
   let parsed = configSchema.safeParse(input);
   if (!parsed.success && readNumbers(input, parsed.error.issues, substituted)) parsed = configSchema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  throw new ConfigError(
-    parsed.error.issues.flatMap(flatten).map(({ path, message }) => {
-      const offset = offsetOf(document, path);
-      const place = offset === undefined ? file : at(offset);
-      return `${place}: ${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`;
-    }),
-  );
+  for (const { path, message } of parsed.error?.issues.flatMap(flatten) ?? []) {
+    if (unset.has(path.join('.'))) continue;
+    const offset = offsetOf(document, path);
+    const place = offset === undefined ? file : at(offset);
+    problems.push(`${place}: ${path.length > 0 ? `${path.join('.')}: ` : ''}${message}`);
+  }
+  if (parsed.success && problems.length === 0) return parsed.data;
+  throw new ConfigError(problems);
 }
 
 const unmark = (text: string, references: Reference[]) =>
@@ -70,7 +72,7 @@ function substitute(
   document: Document,
   references: Reference[],
   env: Variables,
-  report: (offset: number, message: string) => void,
+  report: (path: string, offset: number, message: string) => void,
 ): Set<string> {
   const whole = new Set<string>();
   visit(document, {
@@ -82,10 +84,11 @@ function substitute(
         const value = env[name] || fallback;
         if (value === undefined)
           report(
+            pathOf(ancestors, node).join('.'),
             node.range?.[0] ?? 0,
             `The environment variable ${name} is not set. Set it, or write \${${name}:-default}.`,
           );
-        return value ?? '';
+        return value ?? `\${${name}}`;
       });
       if (isWhole) whole.add(pathOf(ancestors, node).join('.'));
     },
