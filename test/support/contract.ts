@@ -113,7 +113,7 @@ function dropNull(root: unknown, pointer: string): boolean {
 /** Every JSON event of an event stream's text, in order; `[DONE]` is left out. */
 export function eventsOf(sse: string): unknown[] {
   return sse
-    .split('\n')
+    .split(/\r?\n/)
     .filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]')
     .map((line) => JSON.parse(line.slice(6)) as unknown);
 }
