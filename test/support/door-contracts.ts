@@ -1,7 +1,7 @@
 /** Which published contract describes what a door says. Anthropic publishes none that we have: only its errors' shape is checked. */
 import assert from 'node:assert/strict';
 import { contract, eventsOf } from './contract.ts';
-import { checkEvent, checkResponse } from './responses-contract.ts';
+import { checkEvent, checkEvents, checkResponse } from './responses-contract.ts';
 
 type Wire = { [field: string]: unknown };
 
@@ -80,6 +80,8 @@ function isRelayed(value: unknown): boolean {
 }
 const relayable = /^(response|response\.compaction|chat\.completion|chat\.completion\.chunk|text_completion)$/;
 
+const isEnd = /^response\.(completed|incomplete|failed)$/;
+
 const streamSchemas: Record<string, string> = {
   '/v1/chat/completions': 'CreateChatCompletionStreamResponse',
   // A stream of completions is made of the same objects.
@@ -89,11 +91,16 @@ const streamSchemas: Record<string, string> = {
 function checkStream(path: string, body: string) {
   const events = eventsOf(body) as Wire[];
   if (events.some((event) => isRelayed(event['response'] ?? event))) return;
+  if (path.startsWith('/v1/responses')) {
+    // One that was cancelled or left has no last event, and items that never closed.
+    if (isEnd.test(String(events.at(-1)?.['type']))) checkEvents(events, Number(events[0]?.['sequence_number']));
+    else for (const event of events) checkEvent(event);
+    return;
+  }
   const name = streamSchemas[path];
+  // A failure inside a stream is a chunk with `error`, which OpenAI's contract does not describe.
   for (const event of events)
-    if (path.startsWith('/v1/responses')) checkEvent(event);
-    // A failure inside a stream is a chunk with `error`, which OpenAI's contract does not describe.
-    else if (name) contract('openai').check('error' in event ? 'ErrorResponse' : name, asDescribed(path, event));
+    if (name) contract('openai').check('error' in event ? 'ErrorResponse' : name, asDescribed(path, event));
 }
 
 function checkLines(method: string, path: string, body: string, whole: boolean) {
