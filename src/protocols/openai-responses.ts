@@ -23,6 +23,7 @@ export {
   inputTokensRequest,
   metadata,
   neutralSettings,
+  refuseForeignSettings,
   refuseHostedTools,
   type Settings,
   wantsSummary,

@@ -11,6 +11,7 @@ import {
   type ResponseEvent,
   type ResponseResource,
   refuseForeignItems,
+  refuseForeignSettings,
   refuseHostedTools,
 } from '../protocols/openai-responses.ts';
 import { asStored } from './context.ts';
@@ -150,6 +151,7 @@ export function createBackground(
 /** What no target could do is told at once, as it would be in the foreground. */
 async function refuseNow({ settings, context }: Turn, caller: Caller): Promise<void> {
   if ((await caller.speaks('openai-responses', settings.model)) !== 'none') return;
+  refuseForeignSettings(settings);
   refuseHostedTools(settings);
   refuseForeignItems(context.input);
 }

@@ -42,7 +42,7 @@ export async function resolveContext(
   const remembered = previous === undefined ? undefined : memory?.get(previous);
   const before = remembered?.items.slice() ?? (await earlierItems(previous, conversationId, owner, stores));
   const own = await resolveInput(input, owner, stores, before);
-  if (before.length === 0 && own.length === 0 && !settings.instructions)
+  if (before.length === 0 && own.length === 0 && !settings.instructions && settings.prompt == null)
     throw new ViaductError('invalid_request', "Missing required parameter: 'input'.", { param: 'input' });
   return { before, input: own, conversationId, previousId: remembered && !remembered.stored ? undefined : previous };
 }

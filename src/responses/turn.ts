@@ -16,6 +16,7 @@ import {
   type ResponseEvent,
   type ResponseResource,
   refuseForeignItems,
+  refuseForeignSettings,
   refuseHostedTools,
   type Settings,
   wantsSummary,
@@ -108,6 +109,7 @@ export async function prepareTurn(
     stream: settings.stream ?? false,
     body: untouched ?? nativeBody(stream ? { ...body, stream } : body, settings, fitting, openThought, managedThere),
     decode() {
+      refuseForeignSettings(settings);
       refuseHostedTools(settings);
       refuseForeignItems(context.input);
       return chatRequest(settings, fitting, openThought);

@@ -124,6 +124,14 @@ test('what is not stored and stands alone passes through untouched', async () =>
   assert.equal(await unary.text(), search);
 });
 
+test('what only the provider keeps or does is left to it', async () => {
+  reply = json(search);
+  const prompt = { id: 'pmpt_1', variables: { city: 'Paris' } };
+  const moderation = { model: 'omni-moderation-latest' };
+  for (const store of [false, true]) await client.responses.create({ model: 'm', prompt, moderation, store });
+  for (const body of asked) assert.deepEqual([body['prompt'], body['moderation']], [prompt, moderation]);
+});
+
 test('its failure in the middle is ours', async () => {
   const half = tools.slice(0, tools.indexOf('event: response.completed'));
   const failed = { type: 'response.failed', response: { error: { code: 'server_error', message: 'inner words' } } };

@@ -380,6 +380,8 @@ describe('tools and thoughts', () => {
   test('what only a provider itself can do is refused by name', async () => {
     const search = client.responses.create({ model: 'm', input: 'x', tools: [{ type: 'web_search' }] });
     await assert.rejects(search, { status: 400, param: 'tools[0].type' });
+    const prompt = client.responses.create({ model: 'm', prompt: { id: 'pmpt_1' } });
+    await assert.rejects(prompt, { status: 400, param: 'prompt' });
     const item = { type: 'web_search_call', id: 'ws_1', status: 'completed' } as never;
     await assert.rejects(client.responses.create({ model: 'm', input: [item] }), {
       status: 400,

@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import { defined } from '../../lib/defined.ts';
 import { decodeInput, refuseForeignItems } from './input.ts';
 import { decodeItems, encodeMessages, foreignReasoning, type OpenReasoning } from './messages.ts';
-import { decodeSettings, neutralSettings, type Settings } from './settings.ts';
+import { decodeSettings, neutralSettings, refuseForeignSettings, type Settings } from './settings.ts';
 import type { Item } from './wire.ts';
 
 /**
@@ -19,7 +19,9 @@ export function decodeRequest(body: JsonObject): ChatRequest {
   if (complete.length < items.length)
     throw new ViaductError('invalid_request', 'An item_reference needs a stored item.', { param: 'input' });
   refuseForeignItems(complete);
-  return chatRequest(decodeSettings(body), complete);
+  const settings = decodeSettings(body);
+  refuseForeignSettings(settings);
+  return chatRequest(settings, complete);
 }
 
 /** Settings and the whole context → neutral request. Instructions go first, as a system message. */

@@ -81,6 +81,7 @@ export const wireRequest = z.object({
   safety_identifier: z.string().max(256).nullish(),
   user: z.string().nullish(),
   prompt: z.unknown().optional(),
+  moderation: z.unknown().optional(),
   /** Extensions, through the SDKs' extra_body: what Ollama and llama.cpp take. */
   options: jsonObject.nullish(),
   keep_alive: z.union([z.number(), z.string()]).nullish(),
@@ -126,10 +127,6 @@ const includable = [
 /** Throws invalid_request or unsupported_parameter naming the field. Fields that change nothing are ignored. */
 export function decodeSettings(wire: JsonObject): Settings {
   const settings = checkBody(wireRequest, wire);
-  if (settings.prompt != null)
-    throw new ViaductError('unsupported_parameter', 'Prompt templates are not kept here: send their text as input.', {
-      param: 'prompt',
-    });
   for (const [index, include] of (settings.include ?? []).entries())
     if (!includable.includes(include))
       throw new ViaductError(
@@ -201,6 +198,18 @@ export function refuseHostedTools({ tools }: Settings): void {
   if (index === -1) return;
   const message = `Tools of type '${tools?.[index]?.type}' run at the provider, and this model's provider has none.`;
   throw new ViaductError('unsupported_capability', message, { param: `tools[${index}].type` });
+}
+
+/** Throws unsupported_parameter for what only a provider of this protocol keeps or does. */
+export function refuseForeignSettings({ prompt, moderation }: Settings): void {
+  if (prompt != null)
+    throw new ViaductError('unsupported_parameter', 'Prompt templates are not kept here: send their text as input.', {
+      param: 'prompt',
+    });
+  if (moderation != null)
+    throw new ViaductError('unsupported_parameter', "This model's provider does not moderate what it is sent.", {
+      param: 'moderation',
+    });
 }
 
 /** Names of the tools that take free text instead of JSON. The model sees them as functions with one text, `input`. */
