@@ -41,6 +41,12 @@ export const openaiCompact: Dialect = {
   ...openaiResponses,
   protocol: 'openai-responses-compact',
   path: '/responses/compact',
+  decodeError(status, headers, text) {
+    const error = responses.decodeError(status, headers, text);
+    // Behind the address may be another server, which knows no such path: no fault of the address, and nothing to try again.
+    if ((status !== 404 && status !== 405) || error.code !== 'provider_unavailable') return error;
+    return new ViaductError('unsupported_capability', 'The provider has no compaction of its own.', { cause: error });
+  },
 };
 
 /** Legacy completions, relayed: a prompt as it is, several of them, `echo`, `best_of`. Whatever else speaks is asked for chats. */

@@ -3,17 +3,17 @@ import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { RelayReply } from '../core/provider.ts';
 import type { Caller, Served } from '../gateway/gateway.ts';
-import { chatRequest, decodeSettings, type ResponseResource } from '../protocols/openai-responses.ts';
+import { chatRequest, decodeSettings, type ResponseResource, type Settings } from '../protocols/openai-responses.ts';
 import { conversationStore } from '../store/conversations.ts';
 import type { Store } from '../store/open.ts';
 import { responseStore } from '../store/responses.ts';
 import { createBackground } from './background.ts';
-import { type Compaction, compact, conversationOf, plain } from './compaction.ts';
+import { type Compaction, type Conversation, compact, conversationOf, plain } from './compaction.ts';
 import { asStored, resolveContext, type Stores } from './context.ts';
 import { createEventLog } from './event-log.ts';
 import { compactBody, compactsItself } from './native.ts';
 import { createSealer, openReasoning } from './seal.ts';
-import { checkSeals } from './sealed-items.ts';
+import { checkSeals, hasForeignCompaction } from './sealed-items.ts';
 import { estimateTokens } from './size.ts';
 import { prepareTurn, type Turn, type TurnOptions } from './turn.ts';
 
@@ -74,6 +74,30 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
     const context = await resolveContext(body['input'], settings, caller.owner, stores);
     await checkSeals(body['input'], context, settings, caller, sealer);
     return { settings, conversation: conversationOf([...context.before, ...context.input], caller.owner, sealer) };
+  };
+
+  /** The provider's own compaction; undefined where there is none after all: behind its address may be another server. */
+  const compactThere = async (body: JsonObject, settings: Settings, conversation: Conversation, caller: Caller) => {
+    const open = openReasoning(sealer, caller.owner);
+    const items = plain(conversation);
+    try {
+      const answer = await caller.chat({
+        protocol: 'openai-responses-compact',
+        model: settings.model,
+        stream: false,
+        body: compactBody(body, items, open),
+        decode: () => chatRequest(settings, items, open),
+      });
+      if ('relay' in answer) return answer;
+      throw new ViaductError(
+        'provider_invalid_response',
+        'The provider answered with something else than a compaction.',
+      );
+    } catch (thrown) {
+      const error = ViaductError.from(thrown);
+      if (error.code === 'unsupported_capability' && !hasForeignCompaction(conversation.latest)) return undefined;
+      throw error;
+    }
   };
 
   const background = createBackground(deps, log, addToConversation);
@@ -144,20 +168,8 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
     async compact(body: JsonObject, caller: Caller): Promise<Compaction | (Served & { relay: RelayReply })> {
       const { settings, conversation } = await contextOf(body, caller);
       if (await compactsItself(conversation, settings, caller)) {
-        const open = openReasoning(sealer, caller.owner);
-        const items = plain(conversation);
-        const answer = await caller.chat({
-          protocol: 'openai-responses-compact',
-          model: settings.model,
-          stream: false,
-          body: compactBody(body, items, open),
-          decode: () => chatRequest(settings, items, open),
-        });
-        if ('relay' in answer) return answer;
-        throw new ViaductError(
-          'provider_invalid_response',
-          'The provider answered with something else than a compaction.',
-        );
+        const theirs = await compactThere(body, settings, conversation, caller);
+        if (theirs) return theirs;
       }
       const limit = Math.min(Math.max(estimateTokens(plain(conversation)), 1000), mostCompacted);
       return compact(conversation, { caller, settings, sealer, limit, focus: settings.instructions ?? undefined });

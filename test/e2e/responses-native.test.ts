@@ -26,7 +26,7 @@ const tools = recorded('openai-sse-responses-tool-use-streaming.json');
 let upstream: Server;
 let app: ResponsesApp;
 let client: OpenAI;
-let reply: { type: string; body: string; later?: string };
+let reply: { type: string; body: string; later?: string; without?: string };
 let asked: Wire[] = [];
 let paths: string[] = [];
 
@@ -36,6 +36,10 @@ before(async () => {
     for await (const chunk of request) chunks.push(chunk);
     paths.push(request.url ?? '');
     asked.push(JSON.parse(Buffer.concat(chunks).toString()) as Wire);
+    if (reply.without === request.url) {
+      response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":{"message":"Not Found"}}');
+      return;
+    }
     response.setHeader('content-type', reply.type);
     response.write(reply.body);
     if (reply.later) await sleep(50);
@@ -215,6 +219,17 @@ test('a stored chain is compacted by the provider with the whole context', async
   assert.deepEqual(rest, { model: 'm', instructions: 'Keep colours.' });
   assert.equal((input as Wire[])[0]?.['role'], 'user');
   assert.ok((input as Wire[]).length > 1);
+});
+
+test('a server that speaks its protocol but cannot compact is asked for a summary', async () => {
+  reply = { ...json(search), without: '/v1/responses/compact' };
+  const input: OpenAI.Responses.ResponseInput = [
+    { role: 'user', content: 'Teal.' },
+    { role: 'assistant', content: 'Teal it is.' },
+  ];
+  const { output } = await client.responses.compact({ model: 'm', input });
+  assert.deepEqual(typesOf(output), ['compaction']);
+  assert.deepEqual([...new Set(paths)], ['/v1/responses/compact', '/v1/chat/completions']);
 });
 
 test('context_management goes to the provider; what it compacted stands for the chain from then on', async () => {
