@@ -35,7 +35,7 @@ import { listModels } from './model-list.ts';
 import { watchNative, watchSocket } from './native.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { allowed } from './patterns.ts';
-import { maySee, type Preferences, preferencesOf, type Route, type Router, type Target } from './route.ts';
+import { contextOf, maySee, type Preferences, preferencesOf, type Route, type Router, type Target } from './route.ts';
 import { runShadow } from './shadow.ts';
 
 /** What stays the same for all callers until the next configuration. */
@@ -162,6 +162,12 @@ export class EnteredCaller implements Caller {
     const able = targets.filter((target) => target.provider.relays(protocol, target.model)).length;
     if (able === 0) return 'none';
     return able === targets.length ? 'all' : 'some';
+  }
+
+  async contextLength(model: string): Promise<number | undefined> {
+    const { targets } = await this.#resolve(model);
+    const known = targets.flatMap((target) => contextOf(target) ?? []);
+    return known.length > 0 ? Math.min(...known) : undefined;
   }
 
   async native(name: string, request: NativeRequest): Promise<Served & { reply: NativeReply }> {

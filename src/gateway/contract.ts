@@ -204,6 +204,8 @@ export type Caller = {
   /** A provider's own API, any path: see Provider.native. */
   /** How many of a name's targets speak `protocol` themselves. Throws as `model` does. */
   speaks(protocol: Protocol, model: string): Promise<'all' | 'some' | 'none'>;
+  /** The shortest context of a name's targets, as far as it is known, in tokens. Throws as `model` does. */
+  contextLength(model: string): Promise<number | undefined>;
   native(provider: string, request: NativeRequest): Promise<Served & { reply: NativeReply }>;
   nativeSocket(provider: string, request: NativeRequest): Promise<Served & { connection: NativeSocket }>;
 };

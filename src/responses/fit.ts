@@ -35,7 +35,7 @@ const maxTruncations = 12;
 export async function askWithin(whole: Conversation, options: FitOptions): Promise<Fitted> {
   const { caller, settings, callOf, managedThere } = options;
   const [management] = settings.context_management ?? [];
-  const threshold = management?.compact_threshold ?? undefined;
+  const threshold = management && !managedThere ? await thresholdOf(settings, caller) : undefined;
   let conversation = whole;
   let items = plain(conversation);
   let compaction: CompactionItem | undefined;
@@ -49,8 +49,7 @@ export async function askWithin(whole: Conversation, options: FitOptions): Promi
     shrink(made.conversation);
   };
 
-  if (!managedThere && threshold !== undefined && (await reaches(threshold, items, caller, callOf(items))))
-    await compactTo(threshold);
+  if (threshold !== undefined && (await reaches(threshold, items, caller, callOf(items)))) await compactTo(threshold);
   let limit = Math.min(threshold ?? Number.POSITIVE_INFINITY, estimateTokens(items));
   for (let attempt = 0; attempt <= maxTruncations; attempt++) {
     try {
@@ -65,6 +64,15 @@ export async function askWithin(whole: Conversation, options: FitOptions): Promi
   }
   const message = 'The input does not fit the context of the model, however much is left out.';
   throw new ViaductError('context_length_exceeded', message, { param: 'input' });
+}
+
+/** The client's own, and never so much that no room is left for an answer. Undefined when neither is known. */
+async function thresholdOf(settings: Settings, caller: Caller): Promise<number | undefined> {
+  const asked = settings.context_management?.[0]?.compact_threshold ?? undefined;
+  const context = settings.options?.['num_ctx'] ?? (await caller.contextLength(settings.model));
+  if (typeof context !== 'number') return asked;
+  const answer = Math.min(settings.max_output_tokens ?? context / 8, context / 4);
+  return Math.min(asked ?? context, Math.floor(context - answer));
 }
 
 function truncated(conversation: Conversation, allowed: boolean, error: ViaductError): Conversation {

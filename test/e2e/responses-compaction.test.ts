@@ -88,6 +88,32 @@ test('200 turns go on without a threshold, or with one that the model does not r
   assert.ok((await chain(100, { context_management: management(100_000) })) >= 1);
 });
 
+test('where the context is known, room is left for the answer', async () => {
+  const sizes: number[] = [];
+  const known = await startResponsesApp({
+    async *chat(request) {
+      sizes.push(sizeOf(request));
+      yield* say(isSummary(request) ? 'They talk.' : 'Words and words. '.repeat(15));
+    },
+    countTokens: async (request) => sizeOf(request),
+    describe: (id) => ({ id, contextLength: context }),
+  });
+  const api = new OpenAI({ baseURL: `${known.url}/v1`, apiKey: 'ann', maxRetries: 0 });
+  let previous: string | null = null;
+  for (let turn = 0; turn < 100; turn++) {
+    const response: OpenAI.Responses.Response = await api.responses.create({
+      model: 'm',
+      previous_response_id: previous,
+      input: `Turn ${turn}: ${'filler '.repeat(20)}`,
+      context_management: management(),
+      max_output_tokens: 1500,
+    });
+    previous = response.id;
+  }
+  await known.close();
+  assert.ok(Math.max(...sizes) <= context - 1500, String(Math.max(...sizes)));
+});
+
 test('a model that cannot summarise stops nothing', async () => {
   for (const bad of [
     () => say(''),
