@@ -1,12 +1,13 @@
 /**
  * What the gateway costs: CPU time of its process per request, beside a bare Node proxy in the same run, so that the ratio holds on any machine.
- * Run: node bench/gateway.ts [--requests 20000] [--only plain,stream,translated,open] [--check]
+ * Run: node bench/gateway.ts [--requests 20000] [--only plain,stream,translated,pace,open,flat] [--check]
  * `--check` fails when a figure of issue 5 is missed. `VIADUCT_BENCH_PROF=1` writes a CPU profile of the server.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
+import { leanEnvironment, leanSettings } from '../src/cli/lean.ts';
 import type { Reading } from './gateway/measured.ts';
 
 const { values } = parseArgs({
@@ -26,7 +27,8 @@ function start(name: string, args: string[] = []): Promise<Started> {
   const profile =
     name === 'server' && process.env['VIADUCT_BENCH_PROF'] ? ['--cpu-prof', '--cpu-prof-dir=/tmp/viaduct-prof'] : [];
   const child = fork(join(import.meta.dirname, 'gateway', `${name}.ts`), args, {
-    execArgv: ['--disable-warning=ExperimentalWarning', ...profile],
+    execArgv: ['--disable-warning=ExperimentalWarning', ...(name === 'server' ? leanSettings : []), ...profile],
+    env: name === 'server' ? { ...process.env, ...leanEnvironment } : process.env,
     stdio: ['ignore', 'inherit', name === 'server' ? 'ignore' : 'inherit', 'ipc'],
   });
   return new Promise((resolve, reject) => {
@@ -186,7 +188,9 @@ try {
     }
   }
   if (wanted('pace')) await pace();
-  if (wanted('open')) await openStreams();
+  // These look at memory, so nothing may have run in the process before.
+  if (wanted('open')) await alone(openStreams);
+  if (wanted('flat')) await alone(flatMemory);
 } finally {
   for (const { child } of [server, bare, upstream]) {
     child.removeAllListeners('exit');
@@ -230,14 +234,37 @@ async function pace(): Promise<void> {
     await pool.close();
     return latencies[Math.floor(latencies.length * 0.99)] ?? 0;
   };
+  await load(server, warmUp, body('plain', false));
   const direct = await run(upstream);
   const through = await run(server);
   console.log(`200 requests a second: p99 ${direct.toFixed(2)} ms direct, ${through.toFixed(2)} ms through viaduct`);
   expect('added p99 at 200 requests a second, ms', through - direct, 2);
 }
 
+async function alone(run: (server: Started) => Promise<void>): Promise<void> {
+  const fresh = await start('server', [upstream.url]);
+  try {
+    await run(fresh);
+  } finally {
+    fresh.child.removeAllListeners('exit');
+    fresh.child.disconnect();
+  }
+}
+
+/** Resident memory after the first quarter of 200,000 requests and after all of them. */
+async function flatMemory(server: Started): Promise<void> {
+  const quarter = 50_000;
+  const resident: number[] = [];
+  for (let part = 0; part < 4; part++) {
+    await load(server, quarter, body('plain', false));
+    resident.push((await read(server)).residentMb);
+  }
+  console.log(`resident after each ${quarter} requests: ${resident.map((mb) => mb.toFixed(0)).join(', ')} MB`);
+  expect('memory after 200,000 requests, times that after 50,000', (resident.at(-1) ?? 0) / (resident[0] ?? 1), 1.1);
+}
+
 /** 1,000 open streams, one chunk every 10 ms in each: memory, and how late chunks come. */
-async function openStreams(): Promise<void> {
+async function openStreams(server: Started): Promise<void> {
   const pool = new Pool(server.url, { connections: 1000, pipelining: 1 });
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${server.secret}` };
   const payload = body('plain', true).replace('"temperature"', '"seed":10,"temperature"');

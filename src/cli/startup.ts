@@ -10,6 +10,7 @@
  * these settings: no second process, 50 ms once.
  */
 import module from 'node:module';
+import { leanEnvironment, leanSettings } from './lean.ts';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 13)) {
@@ -21,8 +22,7 @@ if (major < 22 || (major === 22 && minor < 13)) {
 
 module.enableCompileCache();
 
-const settings = ['--max-semi-space-size=4', '--heap-growing-percent=20', '--disable-warning=ExperimentalWarning'];
-const environment = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
+const settings = [...leanSettings, '--disable-warning=ExperimentalWarning'];
 
 const [node, script, command, ...rest] = process.argv;
 const isServer = command === 'serve' || command === 'start';
@@ -30,6 +30,6 @@ const isLean = process.execArgv.some((argument) => argument.startsWith('--max-se
 
 if (isServer && !isLean && process.execve && node && script)
   process.execve(node, [node, ...process.execArgv, ...settings, script, command, ...rest], {
-    ...environment,
+    ...leanEnvironment,
     ...process.env,
   });
