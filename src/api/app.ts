@@ -42,6 +42,8 @@ export function createApp(
     logger: false,
     bodyLimit: defaultBodyLimit,
     forceCloseConnections: 'idle',
+    // Bodies are checked by zod: what Fastify has for that is not even loaded.
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
     // While it drains, whoever has a connection open is still answered, and told by /readyz to go elsewhere.
     return503OnClosing: false,
     // An address that cannot be decoded, before there is a route.
@@ -130,6 +132,10 @@ function sendUnrouted(request: FastifyRequest, reply: FastifyReply, { door, erro
   const { requestId } = credentialsOf(request, reply);
   reply.header('x-request-id', requestId);
   return sendError(reply, error, door, requestId);
+}
+
+function noSchemas(): never {
+  throw new Error('Routes have no JSON schemas here.');
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -1,4 +1,4 @@
-import { GoogleAuth } from 'google-auth-library';
+import type { GoogleAuth } from 'google-auth-library';
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import type { Provider } from '../core/provider.ts';
@@ -70,14 +70,19 @@ function hostOf(location: string): string {
   return `${location}-aiplatform.googleapis.com`;
 }
 
-/** Google's library finds the credentials (a file, the environment, the machine's own), fetches a token and renews it. */
+/** Google's library finds the credentials (a file, the environment, the machine's own), fetches a token and renews it. It is large: loaded at first need. */
 function tokenSigner(keyFile: string | undefined) {
-  const auth = new GoogleAuth({
-    scopes: 'https://www.googleapis.com/auth/cloud-platform',
-    ...(keyFile !== undefined && { keyFile }),
-  });
+  let auth: Promise<GoogleAuth> | undefined;
+  const load = async () => {
+    const { GoogleAuth } = await import('google-auth-library');
+    return new GoogleAuth({
+      scopes: 'https://www.googleapis.com/auth/cloud-platform',
+      ...(keyFile !== undefined && { keyFile }),
+    });
+  };
   return async ({ headers }: { headers: Record<string, string> }) => {
-    headers['authorization'] = `Bearer ${await auth.getAccessToken()}`;
+    auth ??= load();
+    headers['authorization'] = `Bearer ${await (await auth).getAccessToken()}`;
   };
 }
 
