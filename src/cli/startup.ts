@@ -1,5 +1,5 @@
 /**
- * Imported first by main.ts.
+ * Imported first by main.ts, before anything else is loaded.
  *
  * Says so when Node is too old, before anything newer is asked of it.
  *

@@ -1,6 +1,6 @@
 /** Is a tool call what its schema asks for? And if not, is it near enough to be put right? */
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
-import addFormats from 'ajv-formats';
+import { createRequire } from 'node:module';
+import type { ValidateFunction } from 'ajv/dist/2020.js';
 import { jsonrepair } from 'jsonrepair';
 import type { Tool } from '../../core/chat.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
@@ -16,6 +16,8 @@ export type ToolChecker = {
   /** The tool that a model means by a name that is nearly right. */
   find(name: string): Tool | undefined;
 };
+
+const require = createRequire(import.meta.url);
 
 /** Compiled schemas, by their text: agents send the same tools with every request. */
 const compiled = new Map<string, ValidateFunction | undefined>();
@@ -205,6 +207,9 @@ function validator({ parameters }: Tool): ValidateFunction | undefined {
 
 /** Undefined when ajv cannot compile it. */
 export function compileSchema(schema: JsonObject): ValidateFunction | undefined {
+  // A hundred files that a start does not need, and the first call with tools does.
+  const { Ajv2020 } = require('ajv/dist/2020.js') as typeof import('ajv/dist/2020.js');
+  const addFormats = require('ajv-formats') as typeof import('ajv-formats');
   const ajv = new Ajv2020({
     strict: false,
     allErrors: true,
