@@ -1,6 +1,6 @@
 import type { Client } from './client.ts';
 
-/** What a command may touch. Made once, in main.ts; tests make their own. */
+/** What a command may touch. Made once, in commands.ts; tests make their own. */
 export type Io = {
   /** One line of the answer, to standard output. */
   out(line: string): void;
@@ -17,7 +17,7 @@ export type Io = {
 /** Values as commander parsed them, by camelCase name: `--max-size 3` → `maxSize: "3"`. */
 export type Options = Record<string, string | string[] | boolean | undefined>;
 
-/** One command = one file and a line in main.ts. A throw ends it with one line on standard error and exit code 1. */
+/** One command = one file and a line in commands.ts. A throw ends it with one line on standard error and exit code 1. */
 export type Command = {
   /** As commander reads it: `pull <name>`, `run <name> [prompt...]`. */
   usage: string;
