@@ -75,7 +75,7 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
         overflowed = false;
         for (const path of written) await store.append(readLedgerFile(path));
       }
-      file.forget(written);
+      await file.forget(written);
       written = [];
     } catch (error) {
       waiting = rows.concat(waiting);
@@ -103,7 +103,7 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
 
   for (const { path, alive } of leftFiles(folder)) {
     await store.append(readLedgerFile(path));
-    if (!alive) file.forget([path]);
+    if (!alive) await file.forget([path]);
   }
 
   return {

@@ -13,10 +13,10 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { LedgerRow } from '../store/ledger.ts';
@@ -33,7 +33,7 @@ export type LedgerFile = {
   /** Begin a new file and give the ones before, which hold everything appended so far. */
   rotate(): string[];
   /** The database has everything of these files. */
-  forget(paths: string[]): void;
+  forget(paths: string[]): Promise<void>;
   /** Closes the file; it stays when `forget` was not called for it. */
   close(): void;
 };
@@ -95,8 +95,8 @@ export function openLedgerFile(folder: string): LedgerFile {
       full = [];
       return paths;
     },
-    forget(paths) {
-      for (const path of paths) rmSync(path, { force: true });
+    async forget(paths) {
+      await Promise.all(paths.map((path) => rm(path, { force: true })));
     },
     close() {
       clearInterval(syncTimer);
