@@ -4,16 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  ConfigError,
-  jsonSchema,
-  loadSettings,
-  parseConfig,
-  parseDuration,
-  parseHost,
-  reloaded,
-  watchFiles,
-} from './config.ts';
+import { ConfigError, jsonSchema, loadSettings, parseConfig, parseDuration, reloaded, watchFiles } from './config.ts';
 
 const parse = (text: string, env: Record<string, string> = {}) => parseConfig(text, 'viaduct.yaml', env);
 const problemsOf = (text: string, env: Record<string, string> = {}): string[] => {
@@ -133,12 +124,7 @@ test('the environment: ours wins over the file, Ollama’s fills in', () => {
   assert.equal(parse('', { OLLAMA_CONTEXT_LENGTH: '8192', OLLAMA_NUM_PARALLEL: '0' }).engine.context, 8192);
 });
 
-test('addresses and durations in every form that Ollama takes', () => {
-  assert.deepEqual(parseHost('0.0.0.0'), { host: '0.0.0.0', port: 11434 });
-  assert.deepEqual(parseHost(':8080'), { host: '127.0.0.1', port: 8080 });
-  assert.deepEqual(parseHost('[::1]:8080'), { host: '::1', port: 8080 });
-  assert.deepEqual(parseHost('https://example.com'), { host: 'example.com', port: 443 });
-  assert.deepEqual(parseHost('http://example.com:9/'), { host: 'example.com', port: 9 });
+test('durations in every form that Ollama takes', () => {
   assert.equal(parseDuration('1h30m'), 5_400_000);
   assert.equal(parseDuration('-1'), -1000);
   assert.equal(parseDuration('soon'), undefined);

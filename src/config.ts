@@ -7,7 +7,6 @@ import { parseConfig } from './config/parse.ts';
 import type { Config } from './config/schema.ts';
 
 export { parseDuration } from './config/durations.ts';
-export { parseHost } from './config/environment.ts';
 export { type Imported, importLiteLlm } from './config/litellm.ts';
 export type { ModelSettings } from './config/models.ts';
 export { ConfigError, parseConfig } from './config/parse.ts';

@@ -1,23 +1,7 @@
 /** Environment variables → settings. VIADUCT_* win over the file; Ollama's own fill in what neither sets. */
+import { parseServerAddress } from '../lib/server-address.ts';
 
 export type Variables = Record<string, string | undefined>;
-
-const defaultPort = 11434;
-
-/**
- * Ollama's forms of an address: `0.0.0.0`, `host:port`, `:port`, `[::1]:port`, `http://host:port`.
- * Source: https://github.com/ollama/ollama/blob/main/envconfig/config.go
- */
-export function parseHost(text: string): { host: string; port: number } | undefined {
-  const [, scheme, rest = ''] = /^(?:(https?):\/\/)?([^/]*)/.exec(text.trim()) ?? [];
-  const match = /^(\[[^\]]*\]|[^:]*)(?::(\d*))?$/.exec(rest);
-  if (!match) return /^[0-9a-f:]+$/i.test(rest) ? { host: rest, port: defaultPort } : undefined;
-  const [, host = '', port] = match;
-  const usual = scheme === 'http' ? 80 : scheme === 'https' ? 443 : defaultPort;
-  const number = port ? Number(port) : usual;
-  if (number > 65535) return undefined;
-  return { host: host.replace(/^\[|\]$/g, '') || '127.0.0.1', port: number };
-}
 
 type Section = Record<string, unknown>;
 
@@ -28,7 +12,7 @@ export function withEnvironment(file: Record<string, unknown>, env: Variables): 
 
   const address = env['VIADUCT_HOST'] || (server['host'] === undefined ? env['OLLAMA_HOST'] : undefined);
   if (address) {
-    const parsed = parseHost(address);
+    const parsed = parseServerAddress(address);
     if (!parsed) throw new Error(`VIADUCT_HOST or OLLAMA_HOST is no address: "${address}". Write HOST:PORT.`);
     server['host'] = parsed.host;
     if (env['VIADUCT_HOST'] || server['port'] === undefined) server['port'] = parsed.port;
