@@ -38,10 +38,10 @@ const viaduct = (...args: string[]) => start(args).ended;
 
 test('failure is one clear line and exit code 1', async () => {
   for (const [args, message] of [
-    [['show', 'nope'], /^Error: There is no model "nope:latest".*viaduct pull nope:latest\n$/],
+    [['show', 'nope'], /^Error: model not found: There is no model "nope:latest".*viaduct pull nope:latest\n$/],
     [['pull', '../../x'], /^Error: "\.\.\/\.\.\/x" is not a model name.*\n$/],
     [['pull', '--frozen'], /^Error: There is no viaduct\.lock.*\n$/],
-    [['rm', 'nope'], /^Error: There is no model/],
+    [['rm', 'nope'], /^Error: model not found: There is no model/],
   ] as const) {
     const { code, out, err } = await viaduct(...args);
     assert.equal(code, 1, args.join(' '));
