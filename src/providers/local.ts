@@ -47,6 +47,9 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     throw new ViaductError('unsupported_capability', `${model.name} ${what}.`, { param: 'model' });
   };
 
+  const prepare = (request: ChatRequest, model: ResolvedModel, options: Pick<CallContext, 'signal' | 'privacy'>) =>
+    prepareMessages(request, model, { ...options, ...(imageHosts && { allow: imageHosts }) });
+
   /** A text-only model and a picture: say which installed models would do. */
   async function needVision(request: ChatRequest, model: ResolvedModel) {
     if (model.capabilities.includes('vision')) return;
@@ -97,11 +100,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     await needVision(request, model);
     if (request.local?.promptTokens) checkTokenIds(request.local.promptTokens, model.gguf.vocabularySize, 'prompt');
 
-    const prepared = await prepareMessages(request, model, {
-      signal,
-      privacy,
-      ...(imageHosts && { allow: imageHosts }),
-    });
+    const prepared = await prepare(request, model, { signal, privacy });
     const lease = await scheduler.acquire(model, acquireOptions(request, signal, report));
     try {
       if (request.messages.length === 0) {
@@ -127,11 +126,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     async countTokens(request, { signal, report, privacy }) {
       const model = await models.resolve(request.model);
       await needVision(request, model);
-      const prepared = await prepareMessages(request, model, {
-        signal,
-        privacy,
-        ...(imageHosts && { allow: imageHosts }),
-      });
+      const prepared = await prepare(request, model, { signal, privacy });
       const slot = prepared.images.length > 0;
       return leased(model, { ...acquireOptions(request, signal, report), slot }, (lease) =>
         countInput(request, model, prepared, lease, signal),

@@ -8,6 +8,7 @@ import { planTools } from './constraint.ts';
 import { succeeded } from './engine-errors.ts';
 import type { PreparedMessages } from './messages.ts';
 import { renderPrompt, templateFacts } from './render.ts';
+import { tokenize } from './tokenize.ts';
 
 /** Pictures are counted by showing them to the engine: how many tokens one takes depends on its encoder. */
 export async function countInput(
@@ -28,11 +29,8 @@ export async function countInput(
     facts,
     signal,
   });
-  if (prepared.images.length === 0) {
-    const body = { content: prompt, add_special: true, parse_special: true };
-    const { tokens } = await readJson(await succeeded(await runner.request('/tokenize', body, signal)));
-    return (tokens as number[]).length;
-  }
+  if (prepared.images.length === 0)
+    return (await tokenize(runner, prompt, { add_special: true, parse_special: true }, signal)).length;
   const body = {
     prompt: { prompt_string: prompt, multimodal_data: prepared.images },
     n_predict: 1,

@@ -5,12 +5,14 @@ import type { EmbedRequest, EmbedResult } from '../../core/provider.ts';
 import { readJson } from '../../engine/reply.ts';
 import type { Lease } from '../../engine/scheduler.ts';
 import { contextExceeded, succeeded } from './engine-errors.ts';
+import { tokenize } from './tokenize.ts';
 
 export const maxInputs = 2048;
 /** Inputs of one call to the engine: enough to fill its batches, few enough to stop soon when the client leaves. */
 const batchSize = 64;
 /** Texts tokenized side by side: fewer than the engine has threads for connections. */
 const atOnce = 6;
+const textOnly = { add_special: true, parse_special: false };
 
 /**
  * One vector of length 1 for each input, in order. Usage counts special tokens. `fieldOf` names an input in errors.
@@ -27,7 +29,7 @@ export async function embedAll(
   for (let from = 0; from < input.length; from += atOnce) {
     const batch = input.slice(from, from + atOnce);
     const tokens = await Promise.all(
-      batch.map((item) => (typeof item === 'string' ? tokenize(item, lease, signal) : item)),
+      batch.map((item) => (typeof item === 'string' ? tokenize(lease.runner, item, textOnly, signal) : item)),
     );
     for (const some of tokens) inputs.push(fit(some, fieldOf(inputs.length), lease.contextLength, truncate === true));
   }
@@ -49,12 +51,6 @@ export async function embedAll(
     vectors: vectors.map((vector) => unit(vector.subarray(0, dimensions ?? size))),
     usage: { input: used, output: 0 },
   };
-}
-
-async function tokenize(content: string, { runner }: Lease, signal: AbortSignal): Promise<number[]> {
-  const body = { content, add_special: true, parse_special: false };
-  const { tokens } = await readJson(await succeeded(await runner.request('/tokenize', body, signal)));
-  return tokens as number[];
 }
 
 /** Cut inputs keep their last token: it is the mark that ends every text. */

@@ -1,10 +1,9 @@
 /** Filling in the middle: the text on both sides of a gap, as the prompt that a model was trained to fill it from. */
 import { ViaductError } from '../../core/errors.ts';
-import { readJson } from '../../engine/reply.ts';
 import type { Runner } from '../../engine/runner.ts';
 import type { MiddleMarks } from '../../models/gguf.ts';
 import type { ResolvedModel } from '../../models/store.ts';
-import { succeeded } from './engine-errors.ts';
+import { tokenize } from './tokenize.ts';
 
 /** The marks as tokens; `before` begins with what begins every text. */
 type MarkTokens = { before: number[]; between: number[]; after: number[] };
@@ -25,7 +24,8 @@ export async function fillInPrompt(
       { param: 'suffix' },
     );
   // What looks like a mark in the client's text is text.
-  const tokens = (content: string) => tokenize(runner, content, { add_special: false, parse_special: false }, signal);
+  const tokens = async (content: string) =>
+    content === '' ? [] : tokenize(runner, content, { add_special: false, parse_special: false }, signal);
   const [marks, prefix, suffix] = await Promise.all([
     markTokens(runner, gguf.middleMarks, signal),
     tokens(gap.prefix),
@@ -53,15 +53,4 @@ async function askMarks(runner: Runner, marks: MiddleMarks, signal: AbortSignal)
     mark(marks.middle),
   ]);
   return { before: [...begin, ...prefix], between, after };
-}
-
-async function tokenize(
-  runner: Runner,
-  content: string,
-  how: { add_special: boolean; parse_special: boolean },
-  signal: AbortSignal,
-): Promise<number[]> {
-  if (content === '' && !how.add_special) return [];
-  const { tokens } = await readJson(await succeeded(await runner.request('/tokenize', { content, ...how }, signal)));
-  return tokens as number[];
 }

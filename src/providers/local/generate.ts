@@ -25,6 +25,7 @@ import {
 import { answeredCalls, resultsInWords } from './repeated-calls.ts';
 import { samplingFields } from './sampling.ts';
 import { openedByPrompt } from './think-splitter.ts';
+import { tokenize } from './tokenize.ts';
 import { type CheckedCall, createToolChecker } from './tool-check.ts';
 import { toolJson } from './tool-prompt.ts';
 
@@ -258,7 +259,11 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
   const thought = opened ? 'open' : thinking(request) === true ? 'maybe' : 'none';
   if (constraint.grammar) body['grammar'] = constraint.grammar(thought);
   if (lease.contextLength % engineStep !== 0)
-    fitContext(work, request.local?.promptTokens?.length ?? (await sizeOf(prompt, lease, signal)), body);
+    fitContext(
+      work,
+      (request.local?.promptTokens ?? (await tokenize(lease.runner, prompt, asPrompt, signal))).length,
+      body,
+    );
   const send = async (more: JsonObject) =>
     succeeded(
       await lease.runner.request('/completion', { ...body, return_progress: false, ...more }, signal),
@@ -275,12 +280,8 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
   return { reply, opened, ...(budgetTokens !== undefined && { resume, budgetTokens }) };
 }
 
-/** Tokens of a prompt that is text. */
-async function sizeOf(prompt: string, { runner }: Lease, signal: AbortSignal): Promise<number> {
-  const asked = { content: prompt, add_special: true, parse_special: true };
-  const { tokens } = await readJson(await succeeded(await runner.request('/tokenize', asked, signal)));
-  return Array.isArray(tokens) ? tokens.length : 0;
-}
+/** How the engine reads a prompt itself. */
+const asPrompt = { add_special: true, parse_special: true };
 
 /** What the client calls its prompt. */
 const fieldOf = ({ local }: ChatRequest) => (local?.raw || local?.suffix !== undefined ? 'prompt' : 'messages');
