@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { Canceller, cancelOf } from '../lib/cancel.ts';
-import { type ByteStream, createHttpClient, type HttpClient } from '../lib/http-client.ts';
+import { createHttpClient, failingWith, type HttpClient } from '../lib/http-client.ts';
 import { spawnGuarded } from './guard.ts';
 
 /** What the engine answered. `body` must be read to its end, left early, or the signal aborted: it holds a connection. */
@@ -187,33 +187,15 @@ function connect(client: HttpClient, key: string, url: string, ended: Promise<vo
     );
   };
 
-  /** Not a generator: that would cost more promises for every token. */
-  const readable = (body: ByteStream, signal?: AbortSignal): AsyncIterable<Buffer> => {
-    const source = body[Symbol.asyncIterator]();
-    const iterator: AsyncIterator<Buffer> = {
-      next: () =>
-        source.next().catch(async (error: unknown) => {
-          // Let the end be known before the caller is told, so that its next request meets a new runner.
-          if (!signal?.aborted) await Promise.race([ended, sleep(500)]);
-          throw explain(error, signal);
-        }),
-      async return() {
-        body.cancel();
-        return { done: true, value: undefined };
-      },
-    };
-    return { [Symbol.asyncIterator]: () => iterator };
-  };
-
   return {
     url,
-    async request(path, body, signal) {
+    async request(path, asked, signal) {
       const request = {
         path,
-        method: body ? 'POST' : 'GET',
+        method: asked ? 'POST' : 'GET',
         headers,
         cancel: signal ? cancelOf(signal) : new Canceller(),
-        ...(body && { body: JSON.stringify(body) }),
+        ...(asked && { body: JSON.stringify(asked) }),
       };
       const sent = await client.send(request).catch(async (error: unknown) => {
         if (signal?.aborted || !isAlive()) throw explain(error, signal);
@@ -224,7 +206,12 @@ function connect(client: HttpClient, key: string, url: string, ended: Promise<vo
           throw explain(again, signal);
         });
       });
-      return { status: sent.status, body: readable(sent.body, signal) };
+      const body = failingWith(sent.body, async (error) => {
+        // Let the end be known before the caller is told, so that its next request meets a new runner.
+        if (!signal?.aborted) await Promise.race([ended, sleep(500)]);
+        return explain(error, signal);
+      });
+      return { status: sent.status, body };
     },
   };
 }

@@ -47,6 +47,25 @@ export class TooLarge extends Error {
   override readonly name = 'TooLarge';
 }
 
+/** The same body, its failures as `explain` has them. Not a generator: that would cost another promise for every read. */
+export function failingWith(
+  body: ByteStream,
+  explain: (error: unknown) => unknown | Promise<unknown>,
+): AsyncIterable<Buffer> {
+  const source = body[Symbol.asyncIterator]();
+  const iterator: AsyncIterator<Buffer> = {
+    next: () =>
+      source.next().catch(async (error: unknown) => {
+        throw await explain(error);
+      }),
+    async return() {
+      body.cancel();
+      return { done: true, value: undefined };
+    },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
+}
+
 /** `origin`: scheme, host and port. Connections are kept alive and never pipelined: a slow answer holds up no other. */
 export function createHttpClient(origin: string, options: HttpClientOptions = {}): HttpClient {
   const { connectTimeoutMs = 10_000, proxied = false } = options;

@@ -6,7 +6,14 @@ import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { CallContext, NativeRequest, Provider, RelayRequest } from '../core/provider.ts';
 import { type Cancel, cancelOf } from '../lib/cancel.ts';
-import { type ByteStream, createHttpClient, type HttpReply, type HttpRequest, TooLarge } from '../lib/http-client.ts';
+import {
+  type ByteStream,
+  createHttpClient,
+  failingWith,
+  type HttpReply,
+  type HttpRequest,
+  TooLarge,
+} from '../lib/http-client.ts';
 import { asksForProxy } from '../lib/proxy.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
 import type { Dialect, Headers } from './define.ts';
@@ -125,7 +132,7 @@ export function createHttpProvider(
       return {
         status: reply.status,
         headers: { 'content-type': String(reply.headers['content-type'] ?? defaultType(stream)) },
-        body: stream ? relayedStream(name, reply.body) : [await wholeText(name, reply.body)],
+        body: stream ? failingWith(reply.body, (error) => readError(name, error)) : [await wholeText(name, reply.body)],
         scanner: dialect.createRelayScanner(),
         ...(prepared.filter && { filter: prepared.filter }),
       };
@@ -418,22 +425,6 @@ async function* decodeReply(name: string, dialect: Dialect, { headers, body }: H
     throw readError(name, error);
   }
   if (events.length > 0) yield events;
-}
-
-/** Not a generator: that would cost another promise for every read. */
-function relayedStream(name: string, body: ByteStream): AsyncIterable<Buffer> {
-  const source = body[Symbol.asyncIterator]();
-  const iterator: AsyncIterator<Buffer> = {
-    next: () =>
-      source.next().catch((error: unknown) => {
-        throw readError(name, error);
-      }),
-    async return() {
-      body.cancel();
-      return { done: true, value: undefined };
-    },
-  };
-  return { [Symbol.asyncIterator]: () => iterator };
 }
 
 /** A unary reply; the scanner says whether it is an answer. */
