@@ -86,8 +86,8 @@ export async function sendChat(
 
 const oneCallBytes = 64 * 1024;
 
-/** Straight to the socket: what Fastify does for an answer costs as much as the gateway does. */
-async function sendRelay(reply: FastifyReply, relay: RelayReply, served: Served) {
+/** A provider's reply as it came, when it is whole. Straight to the socket: what Fastify does for an answer costs as much as the gateway does. */
+export async function sendRelay(reply: FastifyReply, relay: RelayReply, served: Served) {
   const body = Array.isArray(relay.body) ? relay.body[0] : await buffer(relay.body);
   reply.hijack();
   const headers = Object.assign(servedHeaders(served), reply.getHeaders(), relay.headers, {

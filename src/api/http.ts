@@ -115,7 +115,8 @@ function wishesIn(headers: IncomingHttpHeaders): Pick<Credentials, 'privacy' | '
 /** Seconds, or as in the configuration: `0.5`, `500ms`, `1m`. */
 const durationOf = (text: string) => (Number.isNaN(Number(text)) ? parseDuration(text) : Number(text) * 1000);
 
-const headerText = (value: string | string[] | undefined) => (Array.isArray(value) ? value[0] : value);
+/** The first, where a header came more than once. */
+export const headerText = (value: string | string[] | undefined) => (Array.isArray(value) ? value[0] : value);
 
 /** The body as a JSON object. Throws invalid_request when it is something else. */
 export function jsonBody(request: FastifyRequest): JsonObject {

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RequestTrace, Tracing } from '../telemetry/traces.ts';
+import { headerText } from './http.ts';
 
 /** The trace of one request, over when its answer is, or when the client has left. */
 export function traceRequest(
@@ -13,11 +14,9 @@ export function traceRequest(
     method,
     route: routeOptions.url ?? '',
     requestId,
-    traceparent: text(traceparent),
-    tracestate: text(tracestate),
+    traceparent: headerText(traceparent),
+    tracestate: headerText(tracestate),
   });
   raw.once('close', () => trace.end(raw.headersSent ? raw.statusCode : undefined));
   return trace;
 }
-
-const text = (value: string | string[] | undefined) => (Array.isArray(value) ? value[0] : value);

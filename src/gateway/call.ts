@@ -117,7 +117,7 @@ export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
       ? deps.prices?.cost(priced, measured.usage, totalMs - (current.context.report.queueMs ?? 0))
       : undefined;
     if (measured) {
-      add(usage, measured.usage);
+      addUsage(usage, measured.usage);
       if (spent !== undefined) cost = (cost ?? 0) + spent;
     }
     if (error && error.code !== 'client_closed_request')
@@ -258,7 +258,7 @@ function tagsOf({ tags }: Credentials, identity: Identity): string[] {
 }
 
 /** Add `more` to `sum`, part by part. */
-function add(sum: Usage, more: Usage): void {
+export function addUsage(sum: Usage, more: Usage): void {
   sum.input += more.input;
   sum.output += more.output;
   for (const part of ['cacheRead', 'cacheWrite', 'reasoning', 'image'] as const) {

@@ -1,6 +1,6 @@
 /** One chat attempt: relayed where client and provider speak the same protocol, translated otherwise. */
 import type { ModelSettings } from '../config/models.ts';
-import type { ChatRequest, ChatStream } from '../core/chat.ts';
+import type { ChatRequest, ChatStream, Protocol } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { RelayReply, RelayScanner } from '../core/provider.ts';
@@ -36,11 +36,7 @@ export async function openChat(
   });
 
   // A time to the first token exists only in a stream: a route that bounds it is streamed, whatever the client wants.
-  const mustStream =
-    settings.timeout.first_token !== undefined &&
-    !call.stream &&
-    call.protocol !== 'openai-responses-compact' &&
-    call.protocol !== 'openai-completions';
+  const mustStream = settings.timeout.first_token !== undefined && !call.stream && !notAsChats.has(call.protocol);
   if (call.body && provider.relay && provider.relays(call.protocol, target.model) && !(mustStream && provider.chat)) {
     const body = relayedBody(call.body, provider.kind, model);
     const { protocol, stream, headers } = call;
@@ -59,10 +55,17 @@ export async function openChat(
 /** OpenRouter's own fields are for us; only a provider that is OpenRouter gets them as well. Others refuse what they do not know. */
 const routingFields = ['models', 'provider', 'route', 'usage'];
 
+/** Those that cannot always be put as a chat: a provider that speaks them gets them as they are. */
+const notAsChats = new Set<Protocol>(['openai-responses-compact', 'openai-completions']);
+
 function relayedBody(body: JsonObject, kind: string, model: string): JsonObject {
   const relayed: JsonObject = { ...body, model };
-  if (kind !== 'openrouter') for (const field of routingFields) if (field in relayed) delete relayed[field];
+  if (kind !== 'openrouter') dropRouting(relayed);
   return relayed;
+}
+
+function dropRouting(fields: JsonObject): void {
+  for (const field of routingFields) if (field in fields) delete fields[field];
 }
 
 function neutralRequest(request: ChatRequest, kind: string, model: string, mustStream: boolean): ChatRequest {
@@ -70,7 +73,8 @@ function neutralRequest(request: ChatRequest, kind: string, model: string, mustS
   if (mustStream) neutral.stream = true;
   const chat = request.extras?.['openai-chat'];
   if (chat && kind !== 'openrouter' && routingFields.some((field) => field in chat)) {
-    const { models: _models, provider: _provider, route: _route, usage: _usage, ...rest } = chat;
+    const rest = { ...chat };
+    dropRouting(rest);
     neutral.extras = { ...request.extras, 'openai-chat': rest };
   }
   return neutral;

@@ -201,11 +201,11 @@ export type Caller = {
   models(): Promise<ModelEntry[]>;
   /** One name, resolved as a call would. Throws model_not_found, with what would make the name work. */
   model(name: string): Promise<ModelEntry>;
-  /** A provider's own API, any path: see Provider.native. */
   /** How many of a name's targets speak `protocol` themselves. Throws as `model` does. */
   speaks(protocol: Protocol, model: string): Promise<'all' | 'some' | 'none'>;
   /** The shortest context of a name's targets, as far as it is known, in tokens. Throws as `model` does. */
   contextLength(model: string): Promise<number | undefined>;
+  /** A provider's own API, any path: see Provider.native. */
   native(provider: string, request: NativeRequest): Promise<Served & { reply: NativeReply }>;
   nativeSocket(provider: string, request: NativeRequest): Promise<Served & { connection: NativeSocket }>;
 };

@@ -1,5 +1,6 @@
 /** What a provider's WebSocket used, read off the frames that it sends. Source: RFC 6455, 5.2 */
 import type { Usage } from '../core/usage.ts';
+import { addUsage } from './call.ts';
 import { measureNative } from './native-usage.ts';
 
 /** Events that end an answer and hold its usage: OpenAI's Realtime and Responses APIs. */
@@ -30,10 +31,7 @@ export function createSocketMeter(): SocketMeter {
     message = [];
     size = 0;
     if (!endsAnswer.test(whole)) return;
-    const { usage: more } = measureNative('', whole);
-    usage.input += more.input;
-    usage.output += more.output;
-    if (more.cacheRead) usage.cacheRead = (usage.cacheRead ?? 0) + more.cacheRead;
+    addUsage(usage, measureNative('', whole).usage);
   };
   const take = (bytes: Buffer) => {
     size += bytes.length;

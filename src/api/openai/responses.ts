@@ -3,9 +3,9 @@ import type { Caller } from '../../gateway/gateway.ts';
 import { wireRequest } from '../../protocols/openai-responses.ts';
 import { standsAlone } from '../../responses/native.ts';
 import type { Turn } from '../../responses/turn.ts';
+import { sendRelay } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
 import { credentialsOf, jsonBody, openStream, type StreamWriter, servedHeaders } from '../http.ts';
-import { sendRelayed } from './relayed.ts';
 import { eventStream, formatEvent, keepAlive, keepAliveMs, streamEnd, streamTexts } from './response-stream.ts';
 
 /** POST /v1/responses — https://platform.openai.com/docs/api-reference/responses/create */
@@ -20,7 +20,7 @@ export const responses: Endpoint = {
     const turn = await services.responses.prepare(body, caller, mayRelay(body) ? { relay: body } : {});
     if (body['stream'] === true) return stream(exchange, turn);
     await turn.begin();
-    if (turn.relay && turn.served) return sendRelayed(reply, turn.relay, turn.served);
+    if (turn.relay && turn.served) return sendRelay(reply, turn.relay, turn.served);
     for await (const _events of turn.events());
     if (turn.failure) throw turn.failure;
     return reply.headers(turn.served ? servedHeaders(turn.served) : {}).send(turn.resource);
