@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
@@ -10,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { Agent, request } from 'undici';
 import { WebSocket, WebSocketServer } from 'ws';
+import { makeCertificate } from '../../test/support/certificate.ts';
 import { ViaductError } from '../core/errors.ts';
 import { createApp } from './app.ts';
 import type { FrontDoor, Services } from './define.ts';
@@ -214,26 +214,7 @@ test('more connections than allowed are not served', async (t) => {
 test('TLS from files; a file that is missing is named', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'viaduct-tls-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const tls = { cert: join(folder, 'cert.pem'), key: join(folder, 'key.pem') };
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-days',
-      '1',
-      '-subj',
-      '/CN=localhost',
-      '-keyout',
-      tls.key,
-      '-out',
-      tls.cert,
-    ],
-    { stdio: 'ignore' },
-  );
+  const tls = makeCertificate(folder, 'localhost');
   const { port } = await start(t, { tls });
   const dispatcher = new Agent({ connect: { rejectUnauthorized: false } });
   const reply = await request(`https://127.0.0.1:${port}/open`, { dispatcher });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { ask, credentials, entry, estimate, type TestBoundary, testBoundary } from '../../test/support/boundary.ts';
+import { startWebhook } from '../../test/support/webhook.ts';
 import type { ViaductError } from '../core/errors.ts';
 import { windowAt } from './budget-window.ts';
 import { goDuration } from './limit-headers.ts';
@@ -128,18 +127,7 @@ for (const [title, guess] of [
   });
 
 test('budgets of team and all count every key; a soft one warns once and calls its webhook; windows begin anew', async (t) => {
-  const calls: Record<string, unknown>[] = [];
-  const webhook = createServer((request, response) => {
-    let text = '';
-    request.on('data', (chunk) => {
-      text += chunk;
-    });
-    request.on('end', () => {
-      calls.push(JSON.parse(text));
-      response.end();
-    });
-  }).listen(0, '127.0.0.1');
-  t.after(() => webhook.close());
+  const { url: webhook, events: calls } = await startWebhook<Record<string, unknown>>(t);
   let time = Date.UTC(2026, 10, 25, 23);
   const boundary = await testBoundary(t, { now: () => time });
   const { budgets, teams } = boundary.administration;
@@ -152,7 +140,7 @@ test('budgets of team and all count every key; a soft one warns once and calls i
     period: 'forever',
     amount: 2,
     soft: true,
-    webhook: `http://127.0.0.1:${(webhook.address() as AddressInfo).port}/`,
+    webhook,
   });
   const spend = (secret: string) => ask(boundary, secret, { cost: 1 });
   // The account of the time that the test made up.

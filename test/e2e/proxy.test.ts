@@ -1,6 +1,5 @@
 /** Hosted providers through the proxy that the environment names: a real one, with CONNECT for https and whole addresses for http. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server as HttpServer, request as httpRequest } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -8,6 +7,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
+import { makeCertificate } from '../support/certificate.ts';
 import { type RecordedUpstream, startRecordedUpstream } from '../support/recorded-upstream.ts';
 import { makeHome, startTestServer, type TestServer } from '../support/server.ts';
 
@@ -28,22 +28,7 @@ const listen = (listening: HttpServer) => new Promise<void>((resolve) => listeni
 
 before(async () => {
   home = await makeHome();
-  const [key, cert] = [join(home, 'key.pem'), join(home, 'cert.pem')];
-  const names = 'subjectAltName=DNS:secure.example,DNS:outside.example';
-  const options = [
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-days',
-    '2',
-    '-addext',
-    names,
-  ];
-  execFileSync('openssl', ['req', '-x509', ...options, '-subj', '/CN=secure.example', '-keyout', key, '-out', cert], {
-    stdio: 'ignore',
-  });
+  const { key, cert } = makeCertificate(home, 'secure.example', 'outside.example');
   upstream = await startRecordedUpstream(recordings);
   const onward = (url = '') => `${upstream.origin}${url}`;
   secure = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, (request, response) => {

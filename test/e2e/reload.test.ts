@@ -1,16 +1,16 @@
 /** A running server whose configuration, certificate and surroundings change: no stream is dropped, /readyz says what is missing. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
 import { Agent, request as httpsRequest } from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
+import { makeCertificate } from '../support/certificate.ts';
 import { startRecordedUpstream } from '../support/recorded-upstream.ts';
 import { makeHome, startTestServer, type TestServer } from '../support/server.ts';
+import { startWebhook } from '../support/webhook.ts';
 
 const fixtures = join(import.meta.dirname, '__fixtures__');
 
@@ -106,19 +106,7 @@ prices: { openai/gpt-5-nano: { input: 1000000, output: 0 } }
   });
 
   test('the webhook of the configuration hears of every budget, nearly and wholly spent', async (t) => {
-    const events: { event: string; spent: number; scope: string }[] = [];
-    const hook = createServer((request, response) => {
-      let body = '';
-      request.on('data', (chunk) => {
-        body += chunk;
-      });
-      request.on('end', () => {
-        events.push(JSON.parse(body));
-        response.end();
-      });
-    });
-    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve));
-    t.after(() => hook.close());
+    const hook = await startWebhook<{ event: string; scope: string }>(t);
     const prices = 'prices: { openai/gpt-5-nano: { input: 1000000, output: 0 } }\n';
     const { server, upstream, home } = await start(t, (origin) => models(origin) + prices, {
       VIADUCT_ADMIN_KEY: 'root',
@@ -128,18 +116,13 @@ prices: { openai/gpt-5-nano: { input: 1000000, output: 0 } }
     const budget = { scope: 'total', amount: one * 2.1, period: 'day', soft: true };
     const made = await fetch(`${server.url}/admin/budgets`, { method: 'POST', headers, body: JSON.stringify(budget) });
     assert.equal(made.status, 201);
-    const { port } = hook.address() as AddressInfo;
-    await rewrite(
-      server,
-      home,
-      `${models(upstream.origin)}${prices}alerts: { webhook: "http://127.0.0.1:${port}/x" }\n`,
-    );
+    await rewrite(server, home, `${models(upstream.origin)}${prices}alerts: { webhook: "${hook.url}" }\n`);
     await ask(server);
-    await until(() => events.length === 1, 'nobody was told that the budget is nearly spent');
+    await until(() => hook.events.length === 1, 'nobody was told that the budget is nearly spent');
     await ask(server);
-    await until(() => events.length === 2, 'nobody was told that the budget is spent');
+    await until(() => hook.events.length === 2, 'nobody was told that the budget is spent');
     assert.deepEqual(
-      events.map(({ event, scope }) => [event, scope]),
+      hook.events.map(({ event, scope }) => [event, scope]),
       [
         ['budget.nearly_spent', 'total'],
         ['budget.exhausted', 'total'],
@@ -147,29 +130,6 @@ prices: { openai/gpt-5-nano: { input: 1000000, output: 0 } }
     );
   });
 });
-
-function makeCertificate(folder: string, name: string) {
-  const [key, cert] = [join(folder, 'new-key.pem'), join(folder, 'new-cert.pem')];
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-days',
-      '2',
-      '-subj',
-      `/CN=${name}`,
-    ].concat(['-keyout', key, '-out', cert]),
-    { stdio: 'ignore' },
-  );
-  renameSync(key, join(folder, 'key.pem'));
-  renameSync(cert, join(folder, 'cert.pem'));
-}
 
 test('a renewed certificate is served from the next connection on; one that is broken is not', async (t) => {
   const home = await makeHome();
