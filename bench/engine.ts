@@ -115,7 +115,7 @@ async function startTime(home: string): Promise<number> {
 const residentMb = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
-execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.build.json')]);
+execFileSync(join(root, 'node_modules/.bin/rolldown'), ['-c', '--logLevel', 'warn'], { cwd: root });
 const folder = mkdtempSync(join(tmpdir(), 'viaduct-bench-'));
 const engine = await testEngine();
 await testModel(model);

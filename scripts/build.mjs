@@ -5,14 +5,14 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 
-/** Throws the compiler's first line when it fails. */
+/** Throws the bundler's first line when it fails. */
 export function build() {
   const built = join(root, 'dist/main.js');
-  const sources = globSync(['src/**/*.ts', 'package.json', 'tsconfig*.json'], { cwd: root });
+  const sources = globSync(['src/**/*.ts', 'package.json', 'rolldown.config.js'], { cwd: root });
   const newest = Math.max(...sources.map((file) => statSync(join(root, file)).mtimeMs));
   if (existsSync(built) && statSync(built).mtimeMs > newest) return;
   console.error('Building …');
-  const tsc = join(root, 'node_modules/.bin/tsc');
-  const { status, stdout } = spawnSync(tsc, ['-p', 'tsconfig.build.json'], { cwd: root, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`The build failed: ${stdout.split('\n')[0]}`);
+  const rolldown = join(root, 'node_modules/.bin/rolldown');
+  const { status, stderr } = spawnSync(rolldown, ['-c', '--logLevel', 'warn'], { cwd: root, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`The build failed: ${stderr.split('\n')[0]}`);
 }

@@ -25,9 +25,7 @@ async function main() {
   const once = process.argv.includes('--once');
   build();
   const { startServer } = await import('../dist/server.js');
-  const { stayLean } = await import('../dist/cli/lean.js');
   const server = await startServer({ quiet: true });
-  stayLean();
   try {
     await server.installEngine((line) => console.log(line));
     await pull(server.url);

@@ -1,6 +1,7 @@
 /** The commands of `viaduct`. Adding one = its file and its line here. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { packageRoot } from '../lib/package-root.ts';
 import { config } from './config.ts';
 import { connect } from './connect.ts';
 import { cp } from './cp.ts';
@@ -27,7 +28,7 @@ const commands = [
   ...[keys, teams, usage, engine, config, importConfig],
 ];
 
-const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
   version: string;
 };
 

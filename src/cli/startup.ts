@@ -13,9 +13,9 @@ import module from 'node:module';
 import { leanEnvironment, leanSettings } from './lean.ts';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-if (major < 22 || (major === 22 && minor < 13)) {
+if (major < 22 || (major === 22 && minor < 14)) {
   process.stderr.write(
-    `Error: viaduct needs Node 22.13 or newer, this is ${process.versions.node}. In a clone of it, npm run viaduct -- COMMAND uses its own Node.\n`,
+    `Error: viaduct needs Node 22.14 or newer, this is ${process.versions.node}. In a clone of it, npm run viaduct -- COMMAND uses its own Node.\n`,
   );
   process.exit(1);
 }

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { access, readFile, stat } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { ViaductError } from '../core/errors.ts';
+import { packageRoot } from '../lib/package-root.ts';
 
 /** How to run llama.cpp's server. */
 export type Engine = {
@@ -75,8 +76,8 @@ export const recordFile = 'engine.json';
 /** Names the version in use, in a file so that changing it is one rename. */
 export const currentFile = 'current';
 
-/** The shim that runs the wheel's server, in the package's own folder: src/ or dist/ is beside python/. */
-export const shimPath = join(import.meta.dirname, '../../python/viaduct-engine.py');
+/** The shim that runs the wheel's server, in the package's own folder. */
+export const shimPath = join(packageRoot, 'python/viaduct-engine.py');
 
 /** The engine that we installed under `home`, if any. */
 export async function installedEngine(home: string): Promise<Engine | undefined> {
