@@ -3,8 +3,9 @@
  * Source: https://platform.openai.com/docs/guides/error-codes (read 2026-08); Azure, vLLM, TGI, OpenRouter, Groq and one-api
  * by their public code and recorded replies.
  */
-import { type ErrorCode, ViaductError } from '../core/errors.ts';
+import { ViaductError } from '../core/errors.ts';
 import type { Json, JsonObject } from '../core/json.ts';
+import { causeOf, type Refusal, statusOf } from './error-cause.ts';
 import { isObject } from './read.ts';
 
 /** Error → body of a failed reply. */
@@ -34,10 +35,7 @@ export function decodeErrorBody(body: Json): ViaductError {
   return classify(wire.status ?? statusOf(wire), wire, wire.retryAfter);
 }
 
-type WireError = {
-  message: string;
-  type: string;
-  code: string;
+type WireError = Refusal & {
   param: string | undefined;
   /** HTTP status, when the body tells a truer one than the status line. */
   status: number | undefined;
@@ -68,7 +66,7 @@ function readError(body: Json): WireError {
 }
 
 function classify(status: number, wire: WireError, retryAfter: number | undefined): ViaductError {
-  const code = codeOf(status, wire);
+  const code = causeOf(status, wire);
   const param = wire.param;
   switch (code) {
     case 'provider_account':
@@ -93,97 +91,6 @@ function classify(status: number, wire: WireError, retryAfter: number | undefine
     default:
       return new ViaductError(code, said(wire) || `The provider refused the request (status ${status}).`, { param });
   }
-}
-
-/** Statuses that mean one thing whatever the text says. */
-const statusCodes: Record<number, ErrorCode> = {
-  408: 'provider_timeout',
-  413: 'payload_too_large',
-  501: 'unsupported_capability',
-  503: 'provider_overloaded',
-  504: 'provider_timeout',
-  524: 'provider_timeout',
-  529: 'provider_overloaded',
-};
-
-function codeOf(status: number, wire: WireError): ErrorCode {
-  const words = `${wire.type} ${wire.code}`.toLowerCase();
-  switch (status) {
-    case 401:
-    case 402:
-    case 403:
-      return /content_filter|content_policy|moderation/.test(words) ? 'content_policy_violation' : 'provider_account';
-    case 404:
-    case 410:
-      return /model/i.test(`${words} ${wire.message}`) ? 'model_not_found' : 'provider_unavailable';
-    case 429:
-      if (/insufficient_quota|billing/.test(words)) return 'provider_account';
-      return words.includes('overloaded') ? 'provider_overloaded' : 'provider_rate_limited';
-    case 400:
-    case 413:
-    case 422:
-    case 500: // llama.cpp of some versions
-      if (isContextOverflow(wire)) return 'context_length_exceeded';
-  }
-  if (status === 400 || status === 422) return clientCode(words, wire.message);
-  return statusCodes[status] ?? 'provider_unavailable';
-}
-
-function clientCode(words: string, message: string): ErrorCode {
-  if (/content_filter|content_policy|responsibleai|content_management/.test(words)) return 'content_policy_violation';
-  if (/tool_use_failed|output_parse_failed|json_validate_failed/.test(words)) return 'invalid_model_output';
-  if (/model_not_found|model_not_exist|deploymentnotfound/.test(words)) return 'model_not_found';
-  if (/api key not valid|invalid_api_key|invalid api key|incorrect api key/i.test(`${words} ${message}`))
-    return 'provider_account';
-  if (
-    /not a multimodal model|(does|do) not support (image|vision|tool|function)|support(s)? (image|tool) (input|use)/i.test(
-      message,
-    )
-  )
-    return 'unsupported_capability';
-  return 'provider_rejected';
-}
-
-/** How providers say that a prompt is longer than the context. */
-const contextPhrases = [
-  'maximum context length',
-  'context_length_exceeded',
-  'exceed context limit',
-  "model's maximum context limit",
-  "is longer than the model's context length",
-  'input tokens exceed the configured limit',
-  '`inputs` tokens + `max_new_tokens` must be',
-  'exceeds the available context size',
-  'exceeds the context length',
-  'exceed_context_size',
-  'exceeds the maximum number of tokens allowed',
-  'maximum input length is',
-  'prompt is too long',
-  'reduce the length of the messages',
-  'reduce the length of either',
-  'context window',
-  'range of input length should be',
-  'exceeds the model length',
-  'too large for model with',
-];
-
-function isContextOverflow({ message, code, type }: WireError): boolean {
-  const text = `${message} ${code} ${type}`.toLowerCase();
-  if (text.includes('string_above_max_length') || text.includes("invalid 'user'")) return false;
-  return contextPhrases.some((phrase) => text.includes(phrase)) || /current length is .* while limit is/.test(text);
-}
-
-/** Without a status line, the words of the error must do. */
-function statusOf({ type, code, message }: WireError): number {
-  const words = `${type} ${code}`.toLowerCase();
-  if (/rate_?limit|too_many|resource_exhausted|insufficient_quota/.test(words)) return 429;
-  if (/overloaded|unavailable|capacity/.test(words)) return 503;
-  if (/timeout/.test(words)) return 504;
-  if (/authentication|api_key|permission|billing|payment/.test(words)) return 401;
-  if (/not_?found/.test(words)) return 404;
-  if (/invalid|validation|bad_?request|context_length|content_filter|content_policy|tool_use_failed/.test(words))
-    return 400;
-  return isContextOverflow({ type, code, message } as WireError) ? 400 : 500;
 }
 
 const longestMessage = 600;

@@ -11,6 +11,9 @@ export const list = (value: Json | undefined): Json[] => (Array.isArray(value) ?
 
 export const text = (value: Json | undefined): string => (typeof value === 'string' ? value : '');
 
+/** The name of a called tool, without the marks that gpt-oss leaves in it at some servers: `find<|channel|>commentary`. */
+export const toolName = (value: Json | undefined): string => text(value).split('<|', 1)[0] ?? '';
+
 /** A count of tokens or milliseconds: not negative, and 0 when absent. */
 export const count = (value: Json | undefined): number =>
   typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0;

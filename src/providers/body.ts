@@ -1,5 +1,7 @@
 /** Small changes to a body on its way out: what providers' quirks are made of. None changes what it was given. */
 import type { Json, JsonObject } from '../core/json.ts';
+import { list, object, parseObject, text } from '../protocols/read.ts';
+import { toldFormat } from '../protocols/told-format.ts';
 
 export function without(body: JsonObject, ...names: string[]): JsonObject {
   return Object.fromEntries(Object.entries(body).filter(([name]) => !names.includes(name)));
@@ -19,4 +21,28 @@ export function withMessages(
   const { messages } = body;
   if (!Array.isArray(messages)) return body;
   return { ...body, messages: messages.map((message, index, all) => change(message as JsonObject, index, all)) };
+}
+
+/** Calls whose arguments the model left broken, without any: some servers refuse a conversation that holds one. */
+export function withWholeArguments(body: JsonObject): JsonObject {
+  const isBroken = (call: Json) => !parseObject(text(object(object(call)['function'])['arguments']));
+  if (!list(body['messages']).some((message) => list(object(message)['tool_calls']).some(isBroken))) return body;
+  const mended = (call: Json) =>
+    isBroken(call) ? { ...object(call), function: { ...object(object(call)['function']), arguments: '{}' } } : call;
+  return withMessages(body, (message) =>
+    message['tool_calls'] ? { ...message, tool_calls: list(message['tool_calls']).map(mended) } : message,
+  );
+}
+
+/** The format of the answer as an instruction, where tools are offered beside it and the server takes only one of the two. */
+export function withToldFormat(body: JsonObject): JsonObject {
+  const { response_format, ...rest } = body;
+  const { type, json_schema } = object(response_format);
+  if ((type !== 'json_object' && type !== 'json_schema') || list(body['tools']).length === 0) return body;
+  const schema = object(object(json_schema)['schema']);
+  const content =
+    type === 'json_object'
+      ? toldFormat({ type: 'json' }, true)
+      : toldFormat({ type: 'json-schema', name: '', schema }, true);
+  return { ...rest, messages: [{ role: 'system', content }, ...list(body['messages'])] };
 }

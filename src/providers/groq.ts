@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
-import { withMessages, without } from './body.ts';
+import { withMessages, without, withToldFormat } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiModels } from './openai-dialect.ts';
@@ -34,11 +34,11 @@ export const groq = defineProvider({
 
 /**
  * Names of speakers, log-probabilities and biases are refused with a 400, as is an effort by a model that does not think. Thoughts come
- * apart only where that is asked for. Source: https://console.groq.com/docs/reasoning
+ * apart only where that is asked for, and tools and JSON exclude each other. Source: https://console.groq.com/docs/reasoning
  */
 function adapted(body: JsonObject): JsonObject {
   const model = String(body['model']);
-  const { reasoning_effort: effort, ...accepted } = withMessages(without(body, ...refused), (message) =>
+  const { reasoning_effort: effort, ...accepted } = withMessages(withToldFormat(without(body, ...refused)), (message) =>
     without(message, 'name'),
   );
   const thinks = /qwen|deepseek|gpt-oss/.test(model);

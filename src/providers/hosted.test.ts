@@ -348,3 +348,28 @@ test('abilities by name; strangers are unknown', () => {
   assert.equal(can('openai', 'text-embedding-3-small'), undefined);
   assert.equal(can('vllm', 'gpt-4o'), undefined);
 });
+
+test('Qwen and vLLM: a call whose arguments are broken goes back without any', async () => {
+  for (const kind of ['qwen', 'vllm']) {
+    const messages = structuredClone(toolTurn);
+    const parts = messages[1]?.role === 'assistant' ? messages[1].parts : [];
+    parts.push({ type: 'tool-call', id: 'call_2', name: 'g', arguments: '{"city": "Par' });
+    parts.push({ type: 'tool-call', id: 'call_3', name: 'h', arguments: '{"a": 1}' });
+    messages.push({ role: 'tool', toolCallId: 'call_2', parts: [] }, { role: 'tool', toolCallId: 'call_3', parts: [] });
+    const body = await sent(kind, { model: 'm', messages });
+    const calls = assistantOf(body)?.['tool_calls'] as { function: { arguments: string } }[];
+    assert.deepEqual(
+      calls.map((call) => call.function.arguments),
+      ['{}', '{}', '{"a": 1}'],
+    );
+  }
+});
+
+test('Groq: beside tools, a format of the answer is told', async () => {
+  const format = { type: 'json-schema' as const, name: 'x', schema: { type: 'object', title: 'Weather' } };
+  const model = 'llama-3.3-70b-versatile';
+  const body = await sent('groq', { model, tools: [{ name: 'f' }], responseFormat: format });
+  assert.equal(body['response_format'], undefined);
+  assert.match(JSON.stringify(body['messages']), /Weather/);
+  assert.ok((await sent('groq', { model, responseFormat: format }))['response_format']);
+});

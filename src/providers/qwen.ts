@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { describer } from './abilities.ts';
-import { renamed, without } from './body.ts';
+import { renamed, without, withWholeArguments } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
@@ -21,7 +21,7 @@ export const qwen = defineProvider({
         connectTimeout: config.connect_timeout,
         dialects: [openaiChat({ developerRole: 'system' })],
         streamsOnly,
-        adapt: (body) => withThinking(renamed(body, 'max_completion_tokens', 'max_tokens')),
+        adapt: (body) => withThinking(withWholeArguments(renamed(body, 'max_completion_tokens', 'max_tokens'))),
       },
       (upstream) => ({
         embed: openaiEmbed(upstream, '/embeddings', (body) => without(body, 'encoding_format', 'user')),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
-import { without } from './body.ts';
+import { without, withWholeArguments } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { cohereRerank, openaiChat, openaiCompletions, openaiEmbed, openaiModels } from './openai-dialect.ts';
@@ -22,7 +22,7 @@ export const vllm = defineProvider({
           openaiChat({ developerRole: 'system', reasoningHistory: 'reasoning', cacheMarks: false }),
           openaiCompletions(),
         ],
-        adapt: withThinkingSwitch,
+        adapt: (body) => withThinkingSwitch(withWholeArguments(body)),
       },
       (upstream) => ({
         embed: openaiEmbed(upstream),

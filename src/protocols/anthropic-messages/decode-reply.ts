@@ -29,12 +29,22 @@ export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[];
   let stop: { reason: string; sequence: string } | undefined;
   let finished = false;
 
+  const noteStop = ({ stop_reason, stop_sequence }: JsonObject) => {
+    if (typeof stop_reason === 'string') stop = { reason: stop_reason, sequence: text(stop_sequence) };
+  };
+
   const start = (message: JsonObject): ChatEvent[] => {
     usage = mergeUsage(usage, object(message['usage']));
     // Some proxies repeat or splice in the start of a message.
     if (started) return [];
     started = true;
-    return [{ type: 'start', id: text(message['id']), model: text(message['model']) }];
+    noteStop(message);
+    // A turn that the model's own program goes on with is there as a whole.
+    const given = list(message['content']).flatMap((block, index) => [
+      ...openBlock(index, object(block)),
+      ...closeBlock(index),
+    ]);
+    return [{ type: 'start', id: text(message['id']), model: text(message['model']) }, ...given];
   };
 
   const openBlock = (index: number, block: JsonObject): ChatEvent[] => {
@@ -117,9 +127,8 @@ export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[];
         case 'content_block_stop':
           return closeBlock(index);
         case 'message_delta': {
-          const { stop_reason, stop_sequence } = object(event['delta']);
           usage = mergeUsage(usage, object(event['usage']));
-          if (typeof stop_reason === 'string') stop = { reason: stop_reason, sequence: text(stop_sequence) };
+          noteStop(object(event['delta']));
           return [];
         }
         case 'message_stop':

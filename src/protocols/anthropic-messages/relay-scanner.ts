@@ -38,9 +38,13 @@ export function createRelayScanner(): RelayScanner & { end(): void } {
 
   const readEvent = (event: JsonObject) => {
     switch (event['type']) {
-      case 'message_start':
-        addUsage(object(event['message'])['usage']);
+      case 'message_start': {
+        const { usage, content, stop_reason } = object(event['message']);
+        addUsage(usage);
+        seen.contentSeen ||= list(content).length > 0;
+        seen.finish = text(stop_reason) || seen.finish;
         break;
+      }
       case 'content_block_start':
         seen.contentSeen ||= object(event['content_block'])['type'] !== 'text';
         break;

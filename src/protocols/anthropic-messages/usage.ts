@@ -1,19 +1,27 @@
 /** Token counts. Anthropic counts cached prompt tokens *beside* `input_tokens`; our `input` is the whole prompt. */
 import type { JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
-import { count, object } from '../read.ts';
+import { count, list, object } from '../read.ts';
 
 /**
  * Usage block → Usage. A count that is missing is 0.
  * Source: https://docs.anthropic.com/en/api/messages#response-usage
  */
 export function decodeUsage(wire: JsonObject): Usage {
-  const cacheRead = count(wire['cache_read_input_tokens']);
-  const cacheWrite = count(wire['cache_creation_input_tokens']);
+  // What compaction read and wrote is billed, and not in the counts of the message.
+  const billed = [
+    wire,
+    ...list(wire['iterations'])
+      .map(object)
+      .filter(({ type }) => type === 'compaction'),
+  ];
+  const sum = (name: string) => billed.reduce((total, counts) => total + count(counts[name]), 0);
+  const cacheRead = sum('cache_read_input_tokens');
+  const cacheWrite = sum('cache_creation_input_tokens');
   const reasoning = count(object(wire['output_tokens_details'])['thinking_tokens']);
   return {
-    input: count(wire['input_tokens']) + cacheRead + cacheWrite,
-    output: count(wire['output_tokens']),
+    input: sum('input_tokens') + cacheRead + cacheWrite,
+    output: sum('output_tokens'),
     ...(cacheRead > 0 && { cacheRead }),
     ...(cacheWrite > 0 && { cacheWrite }),
     ...(reasoning > 0 && { reasoning }),

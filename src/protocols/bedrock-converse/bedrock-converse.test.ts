@@ -216,3 +216,60 @@ test('errors are told by the exception’s name, then by the status', () => {
   assert.equal(code(403, 'UnrecognizedClientException', 'The security token is invalid.'), 'provider_account');
   assert.equal(code(424, undefined, 'boom'), 'provider_unavailable');
 });
+
+const whole = (content: object[], more: object = {}) =>
+  decodeResponse({
+    output: { message: { role: 'assistant', content } },
+    stopReason: 'end_turn',
+    usage: {},
+    ...more,
+  } as never);
+
+test('text with citations is text', () => {
+  const cited = { citations: [{ title: 'doc' }], content: [{ text: 'Paris ' }, { text: 'is big.' }] };
+  const events = whole([{ text: 'See: ' }, { citationsContent: cited }]);
+  const said = events.map((event) => (event.type === 'text' ? event.text : '')).join('');
+  assert.equal(said, 'See: Paris is big.');
+});
+
+test('empty text says nothing, marks that gpt-oss leaves in a name are taken off', () => {
+  const use = { toolUseId: 't1', name: 'json<|channel|>commentary', input: { a: 1 }, type: 'tool_use' };
+  const events = whole([{ text: '' }, { toolUse: use }], { stopReason: 'tool_use' });
+  assert.deepEqual(
+    events.map((event) => (event.type === 'tool-call' ? event.name : event.type)),
+    ['start', 'json', 'tool-input', 'finish'],
+  );
+});
+
+test('the sequence that ended the answer is told', () => {
+  const additionalModelResponseFields = { stop_sequence: 'END' };
+  const finish = whole([{ text: 'a' }], { stopReason: 'stop_sequence', additionalModelResponseFields }).at(-1);
+  assert.equal(finish?.type === 'finish' && finish.stopSequence, 'END');
+});
+
+test('a body without a message is no answer', () => {
+  const body = { Output: { __type: 'com.amazon.coral.service#UnknownOperationException' }, Version: '1.0' };
+  assert.throws(() => decodeResponse(body), { code: 'provider_invalid_response' });
+});
+
+test('documents have names that Bedrock takes, no two the same', () => {
+  const source = { data: 'QQ==', mediaType: 'application/pdf' };
+  const files = ['résumé, 2026.pdf', 'résumé, 2026.pdf', '.pdf', 'x'.repeat(300)];
+  const parts = files.map((name) => ({ type: 'file' as const, source, name }));
+  const [message] = encodeRequest(ask({ messages: [{ role: 'user', parts }] }))['messages'] as {
+    content: { document: { name: string } }[];
+  }[];
+  const names = message?.content.map(({ document }) => document.name) ?? [];
+  assert.equal(new Set(names).size, 4);
+  for (const name of names) assert.match(name, /^(?!.*\s\s)[A-Za-z0-9\s()[\]-]{1,200}$/);
+});
+
+test('Nova that thinks hard takes no limit and no samplers', () => {
+  const nova = { model: 'us.amazon.nova-2-lite-v1:0', maxTokens: 100, temperature: 0.5, topP: 0.9 };
+  assert.equal(encodeRequest(ask({ ...nova, reasoning: { effort: 'high' } }))['inferenceConfig'], undefined);
+  assert.deepEqual(encodeRequest(ask({ ...nova, reasoning: { effort: 'low' } }))['inferenceConfig'], {
+    maxTokens: 100,
+    temperature: 0.5,
+    topP: 0.9,
+  });
+});

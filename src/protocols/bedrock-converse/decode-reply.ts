@@ -7,16 +7,21 @@ import { type ErrorCode, ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
-import { count, list, object, parseObject, text } from '../read.ts';
+import { lacksAbility } from '../error-cause.ts';
+import { count, isObject, list, object, parseObject, text, toolName } from '../read.ts';
 
 /** A whole reply → events. Converse gives answers neither an id nor the model's name. */
 export function decodeResponse(body: JsonObject): ChatEvent[] {
+  const { message } = object(body['output']);
+  if (!isObject(message))
+    throw new ViaductError('provider_invalid_response', 'Bedrock answered with something that is not a message.');
   let calls = 0;
   const events: ChatEvent[] = [start];
-  for (const block of list(object(object(body['output'])['message'])['content']).map(object)) {
+  for (const block of list(message['content']).map(object)) {
     const { reasoningText, redactedContent } = object(block['reasoningContent']);
     const use = object(block['toolUse']);
-    if (typeof block['text'] === 'string') events.push({ type: 'text', text: block['text'] });
+    const said = text(block['text']) || citedText(object(block['citationsContent']));
+    if (said) events.push({ type: 'text', text: said });
     else if (reasoningText) {
       const { text: thought, signature } = object(reasoningText);
       events.push({ type: 'reasoning', text: text(thought) }, reasoningEnd(text(signature)));
@@ -24,14 +29,20 @@ export function decodeResponse(body: JsonObject): ChatEvent[] {
     else if (isClientTool(use)) {
       const index = calls++;
       events.push(
-        { type: 'tool-call', index, id: text(use['toolUseId']), name: text(use['name']) },
+        { type: 'tool-call', index, id: text(use['toolUseId']), name: toolName(use['name']) },
         { type: 'tool-input', index, json: JSON.stringify(use['input'] ?? {}) },
       );
     }
   }
-  events.push(finish(text(body['stopReason']), decodeUsage(object(body['usage'])), calls > 0));
+  events.push(finish(body, decodeUsage(object(body['usage'])), calls > 0));
   return events;
 }
+
+/** Text that has citations stands in a block of its own. */
+const citedText = ({ content }: JsonObject) =>
+  list(content)
+    .map((piece) => text(object(piece)['text']))
+    .join('');
 
 const origin = 'bedrock-converse';
 const start: ChatEvent = { type: 'start', id: '', model: '' };
@@ -48,7 +59,7 @@ export function createStreamDecoder() {
   const calls = new Map<number, number>();
   let thinking = false;
   let signature = '';
-  let stopReason = '';
+  let stopped: JsonObject = {};
   let usage: Usage = { input: 0, output: 0 };
 
   const endThought = (): ChatEvent[] => {
@@ -84,14 +95,14 @@ export function createStreamDecoder() {
           if (!isClientTool(use)) return [];
           const index = calls.size;
           calls.set(count(body['contentBlockIndex']), index);
-          return [{ type: 'tool-call', index, id: text(use['toolUseId']), name: text(use['name']) }];
+          return [{ type: 'tool-call', index, id: text(use['toolUseId']), name: toolName(use['name']) }];
         }
         case 'contentBlockDelta':
           return decodeDelta(body);
         case 'contentBlockStop':
           return endThought();
         case 'messageStop':
-          stopReason = text(body['stopReason']);
+          stopped = body;
           return [];
         case 'metadata':
           usage = decodeUsage(object(body['usage']));
@@ -102,9 +113,9 @@ export function createStreamDecoder() {
       }
     },
     end(): ChatEvent[] {
-      if (!stopReason)
+      if (!stopped['stopReason'])
         throw new ViaductError('provider_invalid_response', 'Bedrock ended its answer before it was complete.');
-      return [finish(stopReason, usage, calls.size > 0)];
+      return [finish(stopped, usage, calls.size > 0)];
     },
   };
 }
@@ -122,9 +133,19 @@ const finishReasons: Record<string, FinishReason> = {
   malformed_tool_use: 'error',
 };
 
-function finish(word: string, usage: Usage, called: boolean): ChatEvent {
-  const reason = finishReasons[word] ?? 'stop';
-  return { type: 'finish', reason: reason === 'tool-calls' && !called ? 'stop' : reason, rawReason: word, usage };
+/** `stopped`: what holds `stopReason`, and the sequence that did it where the model says so. */
+function finish(stopped: JsonObject, usage: Usage, called: boolean): ChatEvent {
+  const rawReason = text(stopped['stopReason']);
+  const reason = finishReasons[rawReason] ?? 'stop';
+  const fields = object(stopped['additionalModelResponseFields']);
+  const stopSequence = text(fields['stop_sequence']) || text(object(fields['delta'])['stop_sequence']);
+  return {
+    type: 'finish',
+    reason: reason === 'tool-calls' && !called ? 'stop' : reason,
+    rawReason,
+    ...(stopSequence && { stopSequence }),
+    usage,
+  };
 }
 
 /** Bedrock counts cached tokens beside `inputTokens`; our `input` is the total. */
@@ -146,7 +167,10 @@ export function decodeError(
   bodyText: string,
 ): ViaductError {
   const body = parseObject(bodyText) ?? {};
-  const named = text(headers['x-amzn-errortype'] as string | undefined) || text(body['__type']);
+  const named =
+    text(headers['x-amzn-errortype'] as string | undefined) ||
+    text(body['__type']) ||
+    text(object(body['Output'])['__type']);
   const name = named.split(/[:#]/).find((word) => word.endsWith('Exception')) ?? '';
   return decodeException(name || (exceptionsByStatus[status] ?? ''), text(body['message'] ?? body['Message']));
 }
@@ -161,6 +185,11 @@ const exceptionsByStatus: Record<number, string> = {
   503: 'ServiceUnavailableException',
 };
 
+const refusedCredentials: [ErrorCode, string] = [
+  'provider_account',
+  'Bedrock refused this server’s credentials; its administrator has to mend that.',
+];
+
 const exceptions: Record<string, [ErrorCode, string]> = {
   throttling: ['provider_rate_limited', 'Bedrock is limiting the rate of requests; try again later.'],
   servicequotaexceeded: ['provider_rate_limited', 'A quota of the Bedrock account is used up; try again later.'],
@@ -170,24 +199,33 @@ const exceptions: Record<string, [ErrorCode, string]> = {
   modelstreamerror: ['provider_unavailable', 'The model failed in the middle of its answer.'],
   modelerror: ['provider_unavailable', 'The model failed.'],
   internalserver: ['provider_unavailable', 'Bedrock failed.'],
-  accessdenied: ['provider_account', 'Bedrock refused this server’s credentials; its administrator has to mend that.'],
-  unrecognizedclient: [
-    'provider_account',
-    'Bedrock refused this server’s credentials; its administrator has to mend that.',
-  ],
-  expiredtoken: ['provider_account', 'Bedrock refused this server’s credentials; its administrator has to mend that.'],
+  accessdenied: refusedCredentials,
+  unrecognizedclient: refusedCredentials,
+  expiredtoken: refusedCredentials,
+  invalidsignature: refusedCredentials,
+  incompletesignature: refusedCredentials,
+  missingauthenticationtoken: refusedCredentials,
 };
 
 function decodeException(name: string, message: string): ViaductError {
+  // Access is granted model by model: one that is missing is no reason to rest the account.
+  if (/^AccessDenied/.test(name) && /access to the model/i.test(message))
+    return new ViaductError('model_not_found', 'Bedrock has not granted this server’s account access to this model.', {
+      param: 'model',
+    });
   const known = exceptions[name.replace(/Exception$/, '').toLowerCase()];
   if (known) return new ViaductError(...known);
   if (/too many (input )?tokens|too long|context (length|window)|maximum context|exceeds the maximum/i.test(message))
     return new ViaductError('context_length_exceeded', message);
   if (
-    /model identifier is invalid|could not resolve the foundation model|model.*not found/i.test(message) ||
+    /model identifier is invalid|on-demand throughput|could not resolve the foundation model|model.*not found/i.test(
+      message,
+    ) ||
     /^ResourceNotFound/.test(name)
   )
     return new ViaductError('model_not_found', message || 'Bedrock does not have this model.', { param: 'model' });
+  if (lacksAbility(message))
+    return new ViaductError('unsupported_capability', 'Bedrock cannot do this with this model.', { param: 'model' });
   if (/^Validation/.test(name)) return new ViaductError('provider_rejected', message || 'Bedrock refused the request.');
   return new ViaductError('provider_unavailable', 'Bedrock failed.');
 }

@@ -2,6 +2,7 @@
 import type { ChatRequest } from '../../core/chat.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { claudeTraits } from '../anthropic-messages/claude.ts';
+import { toldFormat } from '../told-format.ts';
 
 /** `outputConfig` for models that keep to a schema; for the others, and for JSON without one, an instruction at the end of the system prompt. */
 export function encodeFormat({ responseFormat: format, model }: ChatRequest): {
@@ -9,13 +10,8 @@ export function encodeFormat({ responseFormat: format, model }: ChatRequest): {
   instruction?: string;
 } {
   if (!format || format.type === 'text') return {};
-  if (format.type === 'json')
-    return { instruction: 'Answer with one JSON object and nothing else: no explanation, no code fence.' };
+  if (format.type === 'json' || !keepsToSchemas(model)) return { instruction: toldFormat(format) };
   const { name, schema, description } = format;
-  if (!keepsToSchemas(model))
-    return {
-      instruction: `Answer with JSON that this JSON Schema allows and nothing else: no explanation, no code fence.\n${JSON.stringify(schema)}`,
-    };
   const jsonSchema = { name, schema: JSON.stringify(schema), ...(description && { description }) };
   return { outputConfig: { textFormat: { type: 'json_schema', structure: { jsonSchema } } } };
 }

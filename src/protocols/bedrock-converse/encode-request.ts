@@ -7,7 +7,7 @@ import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import { object, parseObject } from '../read.ts';
 import { encodeFormat } from './encode-format.ts';
-import { encodeModelFields, takesSampling } from './model-fields.ts';
+import { encodeModelFields, takesSampling, thinksUnbound } from './model-fields.ts';
 
 /**
  * Request → body of `model/NAME/converse` and `…/converse-stream`; the model is in the path.
@@ -47,9 +47,10 @@ function refuseImpossible({ logprobs, logitBias }: ChatRequest) {
 /** Converse wants turns of user and assistant in alternation, a turn's tool results together. */
 function encodeMessages(messages: Message[]): Json[] {
   const turns: { role: 'user' | 'assistant'; content: Json[] }[] = [];
+  const names = new Set<string>();
   for (const message of messages) {
     const role = message.role === 'assistant' ? 'assistant' : 'user';
-    const content = encodeContent(message);
+    const content = encodeContent(message, names);
     const last = turns.at(-1);
     if (content.length === 0) continue;
     if (last?.role === role) last.content.push(...content);
@@ -58,13 +59,13 @@ function encodeMessages(messages: Message[]): Json[] {
   return turns;
 }
 
-function encodeContent(message: Message): Json[] {
+function encodeContent(message: Message, names: Set<string>): Json[] {
   switch (message.role) {
     case 'system':
     case 'developer':
       return [];
     case 'user':
-      return message.parts.flatMap(encodeUserPart);
+      return message.parts.flatMap((part) => encodeUserPart(part, names));
     case 'assistant':
       return message.parts.flatMap(encodeAssistantPart);
     case 'tool':
@@ -72,7 +73,7 @@ function encodeContent(message: Message): Json[] {
         {
           toolResult: {
             toolUseId: idOf(message.toolCallId),
-            content: message.parts.flatMap((part) => encodeUserPart(part)),
+            content: message.parts.flatMap((part) => encodeUserPart(part, names)),
             status: message.isError ? 'error' : 'success',
           },
         },
@@ -89,22 +90,33 @@ const cachePoint = (part: { cache?: { ttl?: '5m' | '1h' } }): Json[] =>
 /** Blank text is refused by Converse. */
 const encodeText = (part: TextPart): Json[] => (part.text.trim() ? [{ text: part.text }, ...cachePoint(part)] : []);
 
-function encodeUserPart(part: UserPart): Json[] {
+function encodeUserPart(part: UserPart, names: Set<string>): Json[] {
   switch (part.type) {
     case 'text':
       return encodeText(part);
     case 'image':
       return [{ image: { format: formatOf(part), source: bytesOf(part) } }, ...cachePoint(part)];
     case 'file': {
-      const name = (part.name ?? 'document')
-        .replace(/\.\w+$/, '')
-        .replaceAll(/[^A-Za-z0-9\s()[\]-]/g, '-')
-        .replaceAll(/\s+/g, ' ');
-      return [{ document: { format: formatOf(part), name, source: bytesOf(part) } }, ...cachePoint(part)];
+      const document = { format: formatOf(part), name: documentName(part.name, names), source: bytesOf(part) };
+      return [{ document }, ...cachePoint(part)];
     }
     case 'audio':
       return [{ audio: { format: part.format, source: { bytes: part.data } } }];
   }
+}
+
+/** Few characters are taken, 200 of them, and no name twice. `names`: those of the request so far. */
+function documentName(given = 'document', names: Set<string>): string {
+  const plain = given
+    .replace(/\.\w+$/, '')
+    .replaceAll(/[^A-Za-z0-9\s()[\]-]/g, '-')
+    .replaceAll(/\s+/g, ' ')
+    .slice(0, 190);
+  const base = plain.trim() === '' ? 'document' : plain;
+  let name = base;
+  for (let copy = 2; names.has(name); copy++) name = `${base} (${copy})`;
+  names.add(name);
+  return name;
 }
 
 type MediaPart = Extract<UserPart, { type: 'image' | 'file' }>;
@@ -197,7 +209,7 @@ function encodeInference(request: ChatRequest): JsonObject {
   const { maxTokens, temperature, topP, stop } = request;
   const sampling = takesSampling(request);
   return {
-    ...(maxTokens !== undefined && { maxTokens }),
+    ...(maxTokens !== undefined && !thinksUnbound(request) && { maxTokens }),
     ...(temperature !== undefined && sampling !== 'none' && { temperature: Math.min(1, temperature) }),
     ...(topP !== undefined && (sampling === 'both' || (sampling === 'one' && temperature === undefined)) && { topP }),
     ...(stop && { stopSequences: stop }),

@@ -5,6 +5,7 @@
 import type { ChatRequest, ReasoningEffort, ToolChoice } from '../../core/chat.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { claudeTraits } from '../anthropic-messages/claude.ts';
+import { object } from '../read.ts';
 
 const isClaude = (model: string) => /anthropic|claude/.test(model);
 
@@ -24,9 +25,13 @@ export function encodeModelFields(request: ChatRequest): JsonObject {
 
 /** Whether the model takes temperature and top_p, or only one of them: Claude refuses them while it thinks. */
 export function takesSampling(request: ChatRequest): 'both' | 'one' | 'none' {
-  if (!isClaude(request.model)) return 'both';
+  if (!isClaude(request.model)) return thinksUnbound(request) || /openai\.gpt-5/.test(request.model) ? 'none' : 'both';
   return thinking(request) ? 'none' : claudeTraits(request.model).sampling;
 }
+
+/** Nova 2 that thinks its hardest refuses a limit of tokens and samplers. */
+export const thinksUnbound = ({ model, reasoning }: ChatRequest): boolean =>
+  object(encodeEffort(model, reasoning)['reasoningConfig'])['maxReasoningEffort'] === 'high';
 
 function encodeClaudeThinking(request: ChatRequest): JsonObject {
   const { effort } = request.reasoning ?? {};

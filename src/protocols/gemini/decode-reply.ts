@@ -8,7 +8,8 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
 import { decodeError, decodeErrorBody } from '../openai-error.ts';
-import { count, list, object, parseObject, text } from '../read.ts';
+import { count, isObject, list, object, parseObject, text } from '../read.ts';
+import { addPiece, noArguments } from './partial-args.ts';
 
 /** Google's errors carry the same words in other places; the table for OpenAI-shaped upstreams reads them too. */
 export { decodeError };
@@ -38,6 +39,8 @@ export function createStreamDecoder() {
 function createDecoder() {
   let started = false;
   let calls = 0;
+  /** The call whose arguments come in pieces. */
+  let open: { index: number; args: JsonObject } | undefined;
   /** Thoughts have been said that nothing has signed yet. */
   let thinking = false;
   let finishReason = '';
@@ -52,24 +55,33 @@ function createDecoder() {
     return before ? [end, ...events] : [...events, end];
   };
 
+  const closeCall = (): ChatEvent[] => {
+    if (!open) return [];
+    const { index, args } = open;
+    open = undefined;
+    return [{ type: 'tool-input', index, json: JSON.stringify(args) }];
+  };
+
+  /** A call has a name, and all of its arguments or the promise of pieces; pieces have no name, and the last makes no promise. */
+  const decodeCall = (call: JsonObject, responseId: string, signature: string): ChatEvent[] => {
+    const { id, name, args, partialArgs, willContinue } = call;
+    const before = name ? closeCall() : [];
+    const begun: ChatEvent[] = [];
+    if (name) {
+      const index = calls++;
+      open = { index, args: isObject(args) ? args : noArguments() };
+      // Older models give calls no id; clients need one that is theirs alone.
+      const ownId = text(id) || `call_${responseId || 'gemini'}_${index}`;
+      begun.push({ type: 'tool-call', index, id: ownId, name: text(name), ...(signature && { signature }) });
+    }
+    for (const piece of list(partialArgs)) if (open) addPiece(open.args, object(piece));
+    return [...before, ...signed(signature, [...begun, ...(willContinue ? [] : closeCall())])];
+  };
+
   const decodePart = (part: JsonObject, responseId: string, logprobs: TokenLogprob[]): ChatEvent[] => {
     const signature = text(part['thoughtSignature']);
     const said = text(part['text']);
-    if (part['functionCall']) {
-      const { id, name, args } = object(part['functionCall']);
-      const index = calls++;
-      return signed(signature, [
-        {
-          type: 'tool-call',
-          index,
-          // Older models give calls no id; clients need one that is theirs alone.
-          id: text(id) || `call_${responseId || 'gemini'}_${index}`,
-          name: text(name),
-          ...(signature && { signature }),
-        },
-        { type: 'tool-input', index, json: JSON.stringify(args ?? {}) },
-      ]);
-    }
+    if (part['functionCall']) return decodeCall(object(part['functionCall']), responseId, signature);
     // Steps of Google's own tools (code, search) are theirs to show, not part of the answer.
     if (typeof part['text'] !== 'string') return [];
     if (part['thought']) {
@@ -106,7 +118,10 @@ function createDecoder() {
     end(): ChatEvent[] {
       if (!finishReason)
         throw new ViaductError('provider_invalid_response', 'Gemini ended its answer before it was complete.');
-      return [{ type: 'finish', reason: finishOf(finishReason, calls > 0), rawReason: finishReason, usage }];
+      return [
+        ...closeCall(),
+        { type: 'finish', reason: finishOf(finishReason, calls > 0), rawReason: finishReason, usage },
+      ];
     },
   };
 }
@@ -123,6 +138,8 @@ const finishReasons: Record<string, FinishReason> = {
   IMAGE_SAFETY: 'content-filter',
   IMAGE_PROHIBITED_CONTENT: 'content-filter',
   IMAGE_RECITATION: 'content-filter',
+  IMAGE_OTHER: 'error',
+  NO_IMAGE: 'error',
   MALFORMED_FUNCTION_CALL: 'error',
   UNEXPECTED_TOOL_CALL: 'error',
   TOO_MANY_TOOL_CALLS: 'error',

@@ -6,6 +6,7 @@ import type { AssistantPart, ChatRequest, Message, ReasoningEffort, Source, Tool
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import { parseObject } from '../read.ts';
+import { toldFormat } from '../told-format.ts';
 
 /**
  * Request → body of `models/NAME:generateContent`. The model and whether it streams are in the path, not in the body.
@@ -15,15 +16,19 @@ export function encodeRequest(request: ChatRequest): JsonObject {
   if (request.logitBias && Object.keys(request.logitBias).length > 0)
     throw new ViaductError('unsupported_capability', 'Gemini cannot bias single tokens.', { param: 'logit_bias' });
   const { tools: hostedTools, ...extras } = request.extras?.gemini ?? {};
-  const system = request.messages.flatMap((message) =>
-    message.role === 'system' || message.role === 'developer' ? message.parts.map(({ text }) => ({ text })) : [],
-  );
+  const { enforced, told } = formatOf(request);
+  const system = [
+    ...request.messages.flatMap((message) =>
+      message.role === 'system' || message.role === 'developer' ? message.parts.map(({ text }) => ({ text })) : [],
+    ),
+    ...(told ? [{ text: told }] : []),
+  ];
   const tools: Json[] = [
     ...(request.tools?.length ? [{ functionDeclarations: request.tools.map(encodeTool) }] : []),
     ...(Array.isArray(hostedTools) ? hostedTools : []),
   ];
   const toolConfig = encodeToolChoice(request);
-  const generationConfig = encodeGenerationConfig(request);
+  const generationConfig = encodeGenerationConfig(request, enforced);
   return {
     contents: encodeContents(request),
     ...(system.length > 0 && { systemInstruction: { parts: system } }),
@@ -167,8 +172,22 @@ function encodeToolChoice({ toolChoice, tools }: ChatRequest): JsonObject | unde
   return config(toolChoice.mode === 'required' ? 'ANY' : 'VALIDATED', toolChoice.allowed);
 }
 
-function encodeGenerationConfig(request: ChatRequest): JsonObject {
-  const { responseFormat: format } = request;
+type Format = ChatRequest['responseFormat'];
+
+/**
+ * Where tools are offered, models before Gemini 3 take no format, and none does with a forced call. A call needs none; other answers can be
+ * told theirs.
+ */
+function formatOf({ responseFormat, tools, toolChoice, model }: ChatRequest): { enforced?: Format; told?: string } {
+  if (!responseFormat || responseFormat.type === 'text' || !tools?.length) return { enforced: responseFormat };
+  if (isForced(toolChoice)) return {};
+  return /gemini-[12]\b/.test(model) ? { told: toldFormat(responseFormat, true) } : { enforced: responseFormat };
+}
+
+const isForced = (choice: ChatRequest['toolChoice']) =>
+  choice === 'required' || (typeof choice === 'object' && ('name' in choice || choice.mode === 'required'));
+
+function encodeGenerationConfig(request: ChatRequest, format: Format): JsonObject {
   const thinkingConfig = encodeThinking(request);
   const fields = {
     maxOutputTokens: request.maxTokens,
@@ -195,10 +214,17 @@ function encodeThinking({ reasoning, model }: ChatRequest): JsonObject | undefin
   const byTokens = /gemini-2\.5/.test(model);
   if (budgetTokens !== undefined) return { thinkingBudget: budgetTokens, includeThoughts: budgetTokens !== 0 };
   if (effort === undefined) return { includeThoughts: true };
-  if (!byTokens) return { thinkingLevel: levels[effort], includeThoughts: effort !== 'none' };
+  if (!byTokens) return { thinkingLevel: levelOf(model, effort), includeThoughts: effort !== 'none' };
   // 2.5 Pro cannot stop thinking: 128 is its least.
   const budget = effort === 'none' && /2\.5-pro/.test(model) ? 128 : budgets[effort];
   return { thinkingBudget: budget, includeThoughts: effort !== 'none' };
+}
+
+/** A level that the model lacks is answered with a 400: the next one above is taken. `low` and `high` are everywhere. */
+function levelOf(model: string, effort: ReasoningEffort): string {
+  const level = levels[effort];
+  if (level === 'minimal') return /gemini-3(\.[0-5])?-flash/.test(model) ? level : 'low';
+  return level === 'medium' && /gemini-3-pro/.test(model) ? 'high' : level;
 }
 
 const levels: Record<ReasoningEffort, string> = {

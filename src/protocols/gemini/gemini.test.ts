@@ -93,6 +93,10 @@ const request = fc
     reasoning: optional(fc.constantFrom({ effort: 'low' as const }, { effort: 'high' as const }, { budgetTokens: 99 })),
     extras: optional(fc.constant({ gemini: { tools: [{ googleSearch: {} }], safetySettings: [] } })),
   })
+  // A forced call is asked for without a format.
+  .filter(
+    ({ responseFormat, toolChoice = 'auto' }) => !responseFormat || toolChoice === 'auto' || toolChoice === 'none',
+  )
   .map(
     (fields) =>
       ({
@@ -223,4 +227,92 @@ test('errors: a rate limit keeps its delay, a bad key is the server’s fault', 
     body(400, 'INVALID_ARGUMENT', 'The input token count (9) exceeds the maximum number of tokens allowed (8).'),
   );
   assert.equal(long.code, 'context_length_exceeded');
+});
+
+const answer = (parts: object[], finishReason = 'STOP') =>
+  decodeResponse({ candidates: [{ content: { parts }, finishReason }] } as never);
+
+test('a call whose arguments come in pieces is whole in the end, with its last event missing too', () => {
+  const piece = (jsonPath: string, more: object) => ({
+    functionCall: { partialArgs: [{ jsonPath, ...more }], willContinue: true },
+  });
+  const folder = createFolder();
+  for (const event of answer([
+    { functionCall: { name: 'cook', willContinue: true }, thoughtSignature: 'c2ln' },
+    piece('$.recipe.steps[0].do', { stringValue: 'bo', willContinue: true }),
+    piece('$.recipe.steps[0].do', { stringValue: 'il', willContinue: true }),
+    piece('$.recipe.steps[0].do', { stringValue: '' }),
+    piece('$.recipe.steps[0].minutes', { numberValue: 0.5 }),
+    piece('$.recipe.steps[1].hot', { boolValue: true }),
+    piece("$['odd key']", { nullValue: 'NULL_VALUE' }),
+    { functionCall: { willContinue: true } },
+    { functionCall: {} },
+    { functionCall: { id: 'c2', name: 'eat', willContinue: true } },
+    { functionCall: { partialArgs: [{ jsonPath: '$.what', stringValue: 'soup' }] } },
+    { functionCall: { name: 'rest', args: {} } },
+    { functionCall: { name: 'wash', willContinue: true } },
+    { text: '' },
+  ]))
+    folder.push(event);
+  const { parts, finish } = folder.result();
+  const calls = parts.flatMap((part) => (part.type === 'tool-call' ? [part] : []));
+  assert.deepEqual(
+    calls.map(({ name, arguments: json }) => [name, JSON.parse(json)]),
+    [
+      ['cook', { recipe: { steps: [{ do: 'boil', minutes: 0.5 }, { hot: true }] }, 'odd key': null }],
+      ['eat', { what: 'soup' }],
+      ['rest', {}],
+      ['wash', {}],
+    ],
+  );
+  assert.equal(calls[0]?.signature, 'c2ln');
+  assert.equal(finish.reason, 'tool-calls');
+});
+
+test('paths of pieces reach nothing but the call', () => {
+  const pieces = ['$.__proto__.polluted', '$.constructor.prototype.polluted', '$.a[99999999]'];
+  const partialArgs = pieces.map((jsonPath) => ({ jsonPath, stringValue: 'x' }));
+  answer([{ functionCall: { name: 'f', willContinue: true } }, { functionCall: { partialArgs } }]);
+  assert.equal(({} as { polluted?: string }).polluted, undefined);
+});
+
+test('a picture that did not come is an error, a call that was not well formed too', () => {
+  for (const word of ['NO_IMAGE', 'IMAGE_OTHER', 'MALFORMED_FUNCTION_CALL', 'UNEXPECTED_TOOL_CALL']) {
+    const finish = decodeResponse({ candidates: [{ content: {}, finishReason: word }] }).at(-1);
+    assert.equal(finish?.type === 'finish' && finish.reason, 'error', word);
+  }
+});
+
+const asked = (fields: Partial<ChatRequest>) =>
+  encodeRequest({
+    model: 'gemini-3-flash',
+    stream: false,
+    messages: [{ role: 'user', parts: [{ type: 'text', text: 'Hi' }] }],
+    ...fields,
+  }) as {
+    generationConfig?: { thinkingConfig?: { thinkingLevel?: string }; responseMimeType?: string };
+    systemInstruction?: unknown;
+  };
+
+test('each model gets a level of thinking that it has', () => {
+  const level = (model: string, effort: 'none' | 'minimal' | 'medium' | 'high') =>
+    asked({ model, reasoning: { effort } }).generationConfig?.thinkingConfig?.thinkingLevel;
+  assert.equal(level('gemini-3-flash-preview', 'none'), 'minimal');
+  assert.equal(level('gemini-3.1-flash-lite', 'minimal'), 'minimal');
+  assert.equal(level('gemini-3.7-flash', 'none'), 'low');
+  assert.equal(level('gemini-3.1-pro-preview', 'minimal'), 'low');
+  assert.equal(level('gemini-3-pro-preview', 'medium'), 'high');
+  assert.equal(level('gemini-3.1-pro-preview', 'medium'), 'medium');
+});
+
+test('tools and JSON exclude each other: the schema is told where it cannot be enforced', () => {
+  const tools = [{ name: 'f' }];
+  const responseFormat = { type: 'json-schema' as const, name: 'x', schema: { type: 'object' } };
+  const mime = (fields: Partial<ChatRequest>) => asked(fields).generationConfig?.responseMimeType;
+  assert.equal(mime({ tools, responseFormat }), 'application/json');
+  assert.equal(mime({ tools, responseFormat, toolChoice: 'required' }), undefined);
+  assert.equal(mime({ tools, responseFormat, model: 'gemini-2.5-pro' }), undefined);
+  assert.equal(mime({ responseFormat, model: 'gemini-2.5-pro' }), 'application/json');
+  const { systemInstruction } = asked({ tools, responseFormat, model: 'gemini-2.5-flash' });
+  assert.match(JSON.stringify(systemInstruction), /\{\\"type\\":\\"object\\"\}/);
 });

@@ -5,7 +5,8 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
 import { decodeErrorBody } from '../openai-error.ts';
-import { isObject } from '../read.ts';
+import { isObject, toolName } from '../read.ts';
+import { decodeUsage } from './usage.ts';
 
 export type StreamDecoder = {
   push(message: SseMessage): ChatEvent[];
@@ -94,7 +95,7 @@ function createAnswerDecoder() {
   const readCall = (delta: JsonObject, position: number, whole: boolean, out: ChatEvent[]) => {
     const call = callOf(delta, position, whole);
     const fn = objectOf(delta['function']) ?? objectOf(delta['custom']) ?? {};
-    call.name ||= textOf(fn['name']);
+    call.name ||= toolName(fn['name']);
     const signature = signatureOf(delta);
     if (signature) call.signature = signature;
     call.held += jsonText(fn['arguments'] ?? fn['input']);
@@ -112,6 +113,9 @@ function createAnswerDecoder() {
   const readDelta = (delta: JsonObject, logprobs: TokenLogprob[] | undefined, whole: boolean, out: ChatEvent[]) => {
     readReasoning(delta, out);
     readContent(delta['content'], logprobs, out);
+    // What a spoken answer says; its sound has no place in other protocols.
+    const spoken = textOf(objectOf(delta['audio'])?.['transcript']);
+    if (spoken) out.push({ type: 'text', text: spoken });
     const refusal = textOf(delta['refusal']);
     if (refusal) out.push({ type: 'refusal', text: refusal });
     const toolCalls = delta['tool_calls'];
@@ -253,38 +257,6 @@ function decodeToken(entry: JsonObject) {
     token: textOf(entry['token']),
     logprob: numberOf(entry['logprob']) ?? 0,
     bytes: Array.isArray(bytes) ? bytes.filter((byte) => typeof byte === 'number') : null,
-  };
-}
-
-/**
- * `usage` → counts, in tokens. Cached prompt tokens have four names among providers. xAI counts thoughts beside
- * `completion_tokens`, which its total gives away; ours are always inside.
- */
-export function decodeUsage(wire: JsonObject): Usage {
-  const promptDetails = objectOf(wire['prompt_tokens_details']) ?? {};
-  const outputDetails = objectOf(wire['completion_tokens_details']) ?? {};
-  const input = numberOf(wire['prompt_tokens']) ?? 0;
-  const reasoning = numberOf(outputDetails['reasoning_tokens']) ?? 0;
-  const cacheRead =
-    numberOf(promptDetails['cached_tokens']) ??
-    numberOf(wire['prompt_cache_hit_tokens']) ??
-    numberOf(wire['cached_tokens']) ??
-    numberOf(wire['num_cached_tokens']) ??
-    0;
-  const cacheWrite =
-    numberOf(promptDetails['cache_write_tokens']) ?? numberOf(promptDetails['cache_creation_input_tokens']) ?? 0;
-  const image = numberOf(promptDetails['image_tokens']) ?? 0;
-  const cost = numberOf(wire['cost']); // OpenRouter
-  let output = numberOf(wire['completion_tokens']) ?? 0;
-  if (reasoning > 0 && numberOf(wire['total_tokens']) === input + output + reasoning) output += reasoning;
-  return {
-    input,
-    output,
-    ...(cacheRead > 0 && { cacheRead }),
-    ...(cacheWrite > 0 && { cacheWrite }),
-    ...(reasoning > 0 && { reasoning }),
-    ...(image > 0 && { image }),
-    ...(cost !== undefined && { cost }),
   };
 }
 

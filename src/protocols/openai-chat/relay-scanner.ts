@@ -5,7 +5,7 @@ import type { RelayScanner } from '../../core/provider.ts';
 import type { Usage } from '../../core/usage.ts';
 import { decodeErrorBody } from '../openai-error.ts';
 import { isObject } from '../read.ts';
-import { decodeUsage } from './decode-reply.ts';
+import { decodeUsage } from './usage.ts';
 
 /**
  * What stands in a line that must be parsed: an end, or a value that is not null. A quote inside JSON text is escaped, so no key here

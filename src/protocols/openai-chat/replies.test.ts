@@ -200,3 +200,38 @@ describe('relay scanner', () => {
     assert.ok(scan(line(delta({ content: 'a' })), line({ error: { message: 'x' } })).error instanceof ViaductError);
   });
 });
+
+describe('what only some answers hold', () => {
+  test('the words of spoken answers are their text', () => {
+    const message = { role: 'assistant', content: null, audio: { id: 'a', data: 'UklG', transcript: 'Fix the bug' } };
+    const events = decodeResponse({ id: 'r1', model: 'm', choices: [{ index: 0, message, finish_reason: 'stop' }] });
+    assert.deepEqual(events[1], { type: 'text', text: 'Fix the bug' });
+    const streamed = decode(
+      delta({ audio: { id: 'a', transcript: 'Fix ' } }),
+      delta({ audio: { data: 'UklG' } }),
+      delta({ audio: { transcript: 'it' } }, 'stop'),
+    );
+    assert.deepEqual(
+      streamed.flatMap((event) => (event.type === 'text' ? [event.text] : [])),
+      ['Fix ', 'it'],
+    );
+  });
+
+  test('marks that gpt-oss leaves in the name of a call are taken off', () => {
+    const events = decode(
+      toolDelta({ index: 0, id: 'c', function: { name: 'find<|channel|>commentary', arguments: '{}' } }),
+      delta({}, 'tool_calls'),
+    );
+    assert.deepEqual(calls(events)[0], { type: 'tool-call', index: 0, id: 'c', name: 'find' });
+  });
+
+  test('cached tokens of gateways that count as Anthropic names them', () => {
+    const wire = {
+      prompt_tokens: 675,
+      completion_tokens: 1,
+      cache_read_input_tokens: 600,
+      cache_creation_input_tokens: 40,
+    };
+    assert.deepEqual(decodeUsage(wire), { input: 675, output: 1, cacheRead: 600, cacheWrite: 40 });
+  });
+});
