@@ -82,6 +82,8 @@ export type ReasoningEffort = 'none' | 'minimal' | 'low' | 'medium' | 'high' | '
 /** What only the local engine understands: Ollama's `options`, `keep_alive`, `raw`, `template`, `system`. */
 export type LocalOptions = {
   numCtx?: number;
+  /** Requests that continue each other, where no `cacheKey` says it: the turns of one connection. */
+  session?: string;
   /** Seconds to stay loaded after this request; negative = for ever, 0 = unload at once. */
   keepAlive?: number;
   /** Skip the chat template: the last user message is the whole prompt. */

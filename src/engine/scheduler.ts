@@ -6,7 +6,9 @@ import type { Engine } from './engine.ts';
 import { availableMemory, modelMemory } from './memory.ts';
 import { checkContext, defaultContext, engineFlags, type LoadPlan, type Purpose, planLoad } from './plan.ts';
 import { createQueue, type Queue } from './queue.ts';
+import { readJson } from './reply.ts';
 import { type Runner, type RunnerProcess, startRunner } from './runner.ts';
+import { createSlots, type Slots, type SlotWish } from './slots.ts';
 
 export type AcquireOptions = {
   /** What the runner is loaded for: `embedding` and `rerank` need another runner than `chat`. Absent means chat. */
@@ -17,6 +19,8 @@ export type AcquireOptions = {
   keepAlive?: number | undefined;
   /** False for calls that generate nothing (tokenize, apply-template): they wait for the load, not for a slot. */
   slot?: boolean;
+  /** Which slot it should be. */
+  wish?: SlotWish;
   signal: AbortSignal;
   /** Gets `loadMs`, `queueMs` and `digest`. */
   report?: CallReport;
@@ -29,6 +33,8 @@ export type Lease = {
   contextLength: number;
   /** Slots of this runner. */
   parallel: number;
+  /** The slot to name to the engine as `id_slot`; undefined where the engine chooses. */
+  slot: number | undefined;
   release(): void;
 };
 
@@ -110,7 +116,7 @@ type Entry = {
   queue: Queue;
   loading: Promise<void>;
   /** Set once the load is complete. */
-  loaded?: { plan: LoadPlan; process: RunnerProcess; loadMs: number };
+  loaded?: { plan: LoadPlan; process: RunnerProcess; slots: Slots | undefined; loadMs: number };
   /** Bytes booked while it loads. */
   booked: number;
   keepAlive: number;
@@ -283,7 +289,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         onLine: (line) => log?.debug({ model: model.name }, line),
       });
       const loadMs = performance.now() - started;
-      entry.loaded = { plan: booked, process, loadMs };
+      // A stranger's older build forgets the prompt of a slot that is named, where another one takes it.
+      const slots = engine.from === 'installed' && purpose === 'chat' ? createSlots(parallel) : undefined;
+      entry.loaded = { plan: booked, process, slots, loadMs };
       log?.info({ model: model.name, ms: Math.round(loadMs), contextLength, parallel }, 'model loaded');
       void process.ended.then(() => {
         if (entry.leaving) return;
@@ -323,20 +331,30 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return entry;
   };
 
-  const lease = async (entry: Entry, { slot = true, signal }: AcquireOptions): Promise<Lease | undefined> => {
+  const lease = async (entry: Entry, { slot = true, wish, signal }: AcquireOptions): Promise<Lease | undefined> => {
     const ticket = await entry.queue.enter(slot, signal);
     if (!ticket) return undefined;
     const { loaded } = entry;
     if (!loaded) throw new ViaductError('internal_error', 'A slot was given before its model was loaded.');
     clearTimeout(entry.timer);
     entry.expiresAt = undefined;
+    const { plan, process, slots } = loaded;
+    const chosen = slot ? slots?.take(wish ?? { prompt: [] }) : undefined;
+    let held = true;
+    const release = () => {
+      if (!held) return;
+      held = false;
+      // Before the ticket: whoever enters next may get it.
+      if (chosen) slots?.give(chosen);
+      if (ticket.leave()) rest(entry);
+    };
+    if (chosen?.copies) await warm(process, chosen.id, signal);
     return {
-      runner: loaded.process,
-      contextLength: loaded.plan.contextLength,
-      parallel: loaded.plan.parallel,
-      release() {
-        if (ticket.leave()) rest(entry);
-      },
+      runner: process,
+      contextLength: plan.contextLength,
+      parallel: plan.parallel,
+      slot: chosen?.id,
+      release,
     };
   };
 
@@ -429,6 +447,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       await Promise.allSettled([...ending]);
     },
   };
+}
+
+/** One token, see Slot.copies. A failure shows itself in the request that follows. */
+async function warm(runner: Runner, slot: number, signal: AbortSignal): Promise<void> {
+  const body = { prompt: ' ', n_predict: 0, id_slot: slot };
+  await runner
+    .request('/completion', body, signal)
+    .then(readJson)
+    .catch(() => {});
 }
 
 const shuttingDown = () => new ViaductError('shutting_down', 'The server is shutting down.');

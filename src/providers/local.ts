@@ -12,6 +12,7 @@ import { type Generation, generate, type Outcome } from './local/generate.ts';
 import { prepareMessages } from './local/messages.ts';
 import { rankByVectors, rerankAll } from './local/rerank.ts';
 import { maxTokens } from './local/sampling.ts';
+import { slotWish } from './local/slot-wish.ts';
 import { checkTokenIds } from './local/token-ids.ts';
 
 /** Tool calls since the start, by model: what the metrics show. */
@@ -183,14 +184,11 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
   }
 }
 
-const acquireOptions = (
-  { local }: ChatRequest,
-  signal: AbortSignal,
-  report: CallContext['report'],
-): AcquireOptions => ({
+const acquireOptions = (request: ChatRequest, signal: AbortSignal, report: CallContext['report']): AcquireOptions => ({
   purpose: 'chat',
-  numCtx: local?.numCtx,
-  keepAlive: local?.keepAlive,
+  numCtx: request.local?.numCtx,
+  keepAlive: request.local?.keepAlive,
+  wish: slotWish(request),
   signal,
   report,
 });

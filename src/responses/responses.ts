@@ -115,7 +115,7 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
     prepare(
       body: JsonObject,
       caller: Caller,
-      options: Pick<TurnOptions, 'memory' | 'stream' | 'relay'> = {},
+      options: Pick<TurnOptions, 'memory' | 'session' | 'stream' | 'relay'> = {},
     ): Promise<Turn> {
       return prepareTurn(body, caller, deps, { ...options, keep: (turn) => keep(turn, caller.owner) });
     },

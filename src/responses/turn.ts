@@ -35,6 +35,8 @@ export type TurnDeps = { stores: Stores; sealer: Sealer; now: () => number };
 export type TurnOptions = {
   /** Responses that the connection remembers. */
   memory?: Memory | undefined;
+  /** Its turns continue each other: a local model keeps what it has read of them in one place. */
+  session?: string | undefined;
   /** Sends `stream` to the model whatever the body says: background and WebSocket turns are always streamed. */
   stream?: boolean;
   /** Called with the finished turn, before its last event goes out. */
@@ -75,7 +77,7 @@ export async function prepareTurn(
   body: JsonObject,
   caller: Caller,
   { stores, sealer, now }: TurnDeps,
-  { memory, stream, keep, relay }: TurnOptions = {},
+  { memory, session, stream, keep, relay }: TurnOptions = {},
 ): Promise<Turn> {
   const settings = decodeSettings(stream ? { ...body, stream } : body);
   const context = await resolveContext(body['input'], settings, caller.owner, stores, memory);
@@ -112,7 +114,8 @@ export async function prepareTurn(
       refuseForeignSettings(settings);
       refuseHostedTools(settings);
       refuseForeignItems(context.input);
-      return chatRequest(settings, fitting, openThought);
+      const request = chatRequest(settings, fitting, openThought);
+      return session === undefined ? request : { ...request, local: { ...request.local, session } };
     },
   });
   let fitted: Fitted | undefined;

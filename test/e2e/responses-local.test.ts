@@ -120,6 +120,72 @@ test('what was asked with a prompt_cache_key is still there, whatever was asked 
   }
 });
 
+test('keys keep apart what begins alike, over Responses, Chat Completions and connections, one after another and at once', async () => {
+  const instructions = 'You are the assistant of a large library. '.repeat(40);
+  const text = (key: string) => `The ${key} is the topic of this document. `.repeat(12);
+  const ask = async (key: string, more: string) => {
+    const body = { model, prompt_cache_key: key, store: false };
+    const input = `${text(key)}${more}`;
+    if (key.startsWith('chat')) {
+      const messages = [
+        { role: 'system' as const, content: instructions },
+        { role: 'user' as const, content: input },
+      ];
+      const { usage } = await client.chat.completions.create({ ...body, messages, max_tokens: 4 });
+      return (usage?.prompt_tokens ?? 0) - (usage?.prompt_tokens_details?.cached_tokens ?? 0);
+    }
+    const { usage } = await client.responses.create({ ...body, instructions, input, max_output_tokens: 16 });
+    return (usage?.input_tokens ?? 0) - (usage?.input_tokens_details.cached_tokens ?? 0);
+  };
+  await using socket = await openSocket(server.url);
+  const turn = async (more: object) => {
+    const events = await socket.turn({ model, instructions, store: false, max_output_tokens: 16, ...more });
+    return lastOf(events, 'response') as { id: string; usage: OpenAI.Responses.ResponseUsage };
+  };
+  const keys = ['sun', 'chat-moon', 'star'];
+  const first = [];
+  for (const key of keys) first.push(await ask(key, ''));
+  let last = await turn({ input: text('sea') });
+  // What begins alike is copied from the one before, not evaluated again.
+  for (const fresh of first.slice(1)) assert.ok(fresh < 200, `${fresh} tokens evaluated for a new key`);
+  for (let round = 0; round < 3; round++) {
+    for (const key of keys) {
+      const fresh = await ask(key, ` Go on ${round}.`);
+      assert.ok(fresh < 30, `${key} in round ${round}: ${fresh} tokens were evaluated again`);
+    }
+    const before = last.usage.input_tokens;
+    last = await turn({ input: `And ${round}?`, previous_response_id: last.id });
+    const { cached_tokens } = last.usage.input_tokens_details;
+    assert.ok(cached_tokens >= before - 8, `connection: ${cached_tokens} of ${before} were there`);
+  }
+  const together = await Promise.all(keys.map((key) => ask(key, ' All at once.')));
+  for (const fresh of together) assert.ok(fresh < 30, `${together} tokens were evaluated again`);
+});
+
+test('a key whose slot is at work does not wait for it', async () => {
+  const ended: number[] = [];
+  const ask = (max_output_tokens: number) =>
+    client.responses.create({
+      model,
+      input: 'Tell a long story of a fox.',
+      prompt_cache_key: 'fox',
+      store: false,
+      stream: true,
+      temperature: 0,
+      max_output_tokens,
+    });
+  const read = async (stream: Awaited<ReturnType<typeof ask>>, tokens: number, begun: () => void) => {
+    for await (const { type } of stream) if (type === 'response.output_text.delta') begun();
+    ended.push(tokens);
+  };
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  const long = read(await ask(400), 400, resolve);
+  await begun;
+  await read(await ask(16), 16, resolve);
+  await long;
+  assert.deepEqual(ended, [16, 400]);
+});
+
 test('a chain goes on beyond the context of the model', async () => {
   let previous: string | null = null;
   let compactions = 0;

@@ -97,6 +97,7 @@ function refuse(socket: Duplex, error: ViaductError) {
 }
 
 type Connection = {
+  id: string;
   socket: WebSocket;
   credentials: Omit<Credentials, 'signal'>;
   services: Services;
@@ -109,6 +110,7 @@ type Connection = {
 
 function serve(socket: WebSocket, credentials: Omit<Credentials, 'signal'>, services: Services, lifetime: number) {
   const connection: Connection = {
+    id: randomUUID(),
     socket,
     credentials,
     services,
@@ -195,7 +197,7 @@ function enqueue(connection: Connection, message: JsonObject, streamId: string |
 
 /** One turn: let in again, for its own request id, limits and ledger entry. */
 async function run(connection: Connection, message: JsonObject, streamId: string | undefined) {
-  const { services, credentials, memory, closed } = connection;
+  const { id, services, credentials, memory, closed } = connection;
   if (closed.signal.aborted) return;
   const { type: _type, stream_id: _stream, stream: _streamed, stream_options: _options, generate, ...body } = message;
   const previous = body['previous_response_id'];
@@ -203,7 +205,8 @@ async function run(connection: Connection, message: JsonObject, streamId: string
     const requestId = `req_${randomUUID().replaceAll('-', '')}`;
     const signal = AbortSignal.any([closed.signal]);
     const caller = await services.gateway.enter({ ...credentials, requestId, signal });
-    const turn = await services.responses.prepare(body, caller, { memory, stream: true });
+    const session = `${id} ${streamId ?? ''}`;
+    const turn = await services.responses.prepare(body, caller, { memory, session, stream: true });
     if (generate !== false) await turn.begin();
     for await (const events of generate === false ? turn.skip() : turn.events())
       for (const event of events) if (event.type !== 'error') await send(connection, event, streamId);

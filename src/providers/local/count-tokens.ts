@@ -15,7 +15,7 @@ export async function countInput(
   request: ChatRequest,
   model: ResolvedModel,
   prepared: PreparedMessages,
-  { runner }: Lease,
+  { runner, slot }: Lease,
   signal: AbortSignal,
 ): Promise<number> {
   const facts = await templateFacts(runner, signal);
@@ -35,6 +35,7 @@ export async function countInput(
     prompt: { prompt_string: prompt, multimodal_data: prepared.images },
     n_predict: 1,
     cache_prompt: true,
+    ...(slot !== undefined && { id_slot: slot }),
   };
   const reply = await readJson(await succeeded(await runner.request('/completion', body, signal)));
   const timings = (reply['timings'] ?? {}) as { [key: string]: Json };

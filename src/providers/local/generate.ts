@@ -159,7 +159,7 @@ type Opening = {
 async function ask(work: Generation, facts: TemplateFacts): Promise<Opening> {
   const { request, model, lease, tools, constraint } = work;
   const { local } = request;
-  const fields = commonFields(request, model);
+  const fields = commonFields(request, model, lease);
   if (local?.suffix !== undefined && !local.raw) {
     const go = goTemplateOf(request, model) ?? model.template;
     if (go === undefined || !templateKnows(go, 'Suffix')) return { reply: await fillIn(work, fields) };
@@ -189,11 +189,12 @@ async function ask(work: Generation, facts: TemplateFacts): Promise<Opening> {
 /** The engine rounds each slot's context up to this. */
 const engineStep = 256;
 
-function commonFields(request: ChatRequest, model: ResolvedModel): JsonObject {
+function commonFields(request: ChatRequest, model: ResolvedModel, { slot }: Lease): JsonObject {
   const fields: JsonObject = {
     ...samplingFields(request, model.params, model.gguf.vocabularySize),
     stream: true,
     cache_prompt: true,
+    ...(slot !== undefined && { id_slot: slot }),
   };
   if (request.logprobs) fields['n_probs'] = Math.max(request.topLogprobs ?? 0, 1);
   return fields;
@@ -363,7 +364,7 @@ async function retry(work: Generation, facts: TemplateFacts, name: string | unde
   const { reply, opened } = await completionEndpoint(
     work,
     facts,
-    commonFields({ ...again, maxTokens: retryBudget }, model),
+    commonFields({ ...again, maxTokens: retryBudget }, model, work.lease),
     constraint,
   );
   const answer = createAnswer({
