@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, WebSocketServer } from 'ws';
+import { ViaductError } from '../core/errors.ts';
 import { createGateway, type LedgerEntry } from '../gateway/gateway.ts';
 import { openai } from '../providers/openai.ts';
 import { createApp } from './app.ts';
@@ -15,6 +16,9 @@ import { attachNativeWebSocket } from './providers.ts';
 type Seen = { method: string; url: string; headers: IncomingMessage['headers']; body: string };
 const seen: Seen[] = [];
 let ledger: LedgerEntry[] = [];
+/** Calls that are still let in, and those that were billed. */
+let turnsLeft = 0;
+let settled = 0;
 let url: string;
 let close: () => Promise<void>;
 
@@ -38,7 +42,11 @@ before(async () => {
   const sockets = new WebSocketServer({ server: upstream, path: '/v1/realtime' });
   sockets.on('connection', (socket, request) => {
     socket.send(JSON.stringify({ auth: request.headers.authorization }));
-    socket.on('message', (data) => socket.send(`echo ${data}`));
+    socket.on('message', (data) => {
+      const usage = { input_tokens: 10, output_tokens: 5 };
+      if (String(data) === 'speak') socket.send(JSON.stringify({ type: 'response.done', response: { usage } }));
+      else socket.send(`echo ${data}`);
+    });
   });
   await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
   const base_url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}/v1`;
@@ -51,6 +59,10 @@ before(async () => {
       keyId: secret ?? 'none',
       ...(secret === 'vd-private' && { privacy: 'local' as const }),
     }),
+    admit: () => {
+      if (turnsLeft-- <= 0) throw new ViaductError('insufficient_quota', 'The budget “month” is spent.');
+      return { headers: {}, settle: () => settled++, release() {} };
+    },
     account(entry) {
       ledger.push(entry);
       return undefined;
@@ -73,6 +85,8 @@ after(() => close());
 beforeEach(() => {
   seen.length = 0;
   ledger = [];
+  turnsLeft = 1000;
+  settled = 0;
 });
 
 const authorization = 'Bearer vd-client';
@@ -152,6 +166,33 @@ test('a WebSocket goes through both ways, with the provider’s key', async () =
   assert.deepEqual(messages, ['{"auth":"Bearer sk-provider"}', 'echo hello']);
   for (let waited = 0; ledger.length === 0 && waited < 2000; waited += 10) await sleep(10);
   assert.equal(ledger[0]?.status, 'ok');
+});
+
+test('answers of a WebSocket are billed one by one, and a spent budget ends it with why', async () => {
+  turnsLeft = 2;
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/providers/openai/v1/realtime?model=gpt-realtime`, {
+    headers: { authorization },
+  });
+  const messages: string[] = [];
+  socket.on('message', (data) => {
+    messages.push(String(data));
+    socket.send('speak');
+  });
+  const [code, reason] = await new Promise<[number, Buffer]>((resolve, reject) => {
+    socket.on('close', (...how) => resolve(how));
+    socket.on('error', reject);
+  });
+  assert.deepEqual([code, String(reason)], [1008, 'insufficient_quota: The budget “month” is spent.']);
+  // The greeting and two answers, each of them whole.
+  assert.equal(messages.length, 3);
+  assert.deepEqual(
+    ledger.map(({ targetModel, usage, status }) => [targetModel, usage, status]),
+    [
+      ['gpt-realtime', { input: 10, output: 5 }, 'ok'],
+      ['gpt-realtime', { input: 10, output: 5 }, 'ok'],
+    ],
+  );
+  assert.equal(settled, 2);
 });
 
 test('no path leads out of the provider’s API, however it is written', async () => {

@@ -173,11 +173,42 @@ async function connect(request: IncomingMessage, socket: Duplex, head: Buffer, {
   socket.write(
     ['HTTP/1.1 101 Switching Protocols', 'connection: Upgrade', 'upgrade: websocket', ...lines, '', ''].join('\r\n'),
   );
-  if (head.length > 0) connection.socket.write(head);
-  connection.socket.on('error', () => socket.destroy());
-  connection.socket.on('close', () => socket.destroy());
+  let refusal: ViaductError | undefined;
+  connection.socket.on('error', (thrown) => {
+    if (thrown instanceof ViaductError) refusal = thrown;
+  });
+  connection.socket.on('close', () => (refusal ? part(socket, refusal) : socket.destroy()));
+  const { heard } = connection;
+  if (heard) socket.on('data', heard);
+  if (head.length > 0) {
+    heard?.(head);
+    connection.socket.write(head);
+  }
   socket.pipe(connection.socket);
   connection.socket.pipe(socket);
+}
+
+/** How long a client has to take its leave. */
+const partingMs = 1000;
+/** Close codes of RFC 6455, 7.4.1: against the rules; and, by IANA's list, later. */
+const [policyViolation, tryAgainLater] = [1008, 1013];
+const longestReason = 123;
+
+/** Ends a client's WebSocket with why, in a close frame of our own. */
+function part(socket: Duplex, { code, message }: ViaductError): void {
+  const whole = Buffer.from(`${code}: ${message}`);
+  let length = Math.min(whole.length, longestReason);
+  // No cut inside a letter: the reason must be UTF-8.
+  while (((whole[length] ?? 0) & 0xc0) === 0x80) length--;
+  const reason = whole.subarray(0, length);
+  const frame = Buffer.alloc(4);
+  frame[0] = 0x88;
+  frame[1] = 2 + reason.length;
+  frame.writeUInt16BE(code === 'rate_limit_exceeded' ? tryAgainLater : policyViolation, 2);
+  socket.unpipe();
+  socket.resume();
+  socket.end(Buffer.concat([frame, reason]));
+  setTimeout(() => socket.destroy(), partingMs).unref();
 }
 
 function nameIn(url: string): string {

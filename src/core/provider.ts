@@ -92,7 +92,12 @@ export type NativeReply = {
   headers: Record<string, string | string[] | undefined>;
   body: AsyncIterable<Buffer>;
 };
-export type NativeSocket = { headers: Record<string, string | string[] | undefined>; socket: Duplex };
+export type NativeSocket = {
+  headers: Record<string, string | string[] | undefined>;
+  socket: Duplex;
+  /** Hears what the client sends, where somebody has to. */
+  heard?: (chunk: Buffer) => void;
+};
 
 export type EmbedRequest = {
   model: string;

@@ -183,7 +183,14 @@ export class EnteredCaller implements Caller {
     const { result, ...served } = await this.#askNative(
       name,
       (provider, context) => provider.nativeSocket?.(request, context),
-      (connection, current) => watchSocket(connection, current, request),
+      (connection, first) =>
+        watchSocket(connection, first, request, (begin) =>
+          this.#askNative(
+            name,
+            async () => connection,
+            (_connection, next) => begin(next),
+          ),
+        ),
     );
     return { ...served, connection: result };
   }

@@ -4,13 +4,20 @@ import type { Measured } from './attempt.ts';
 
 /** Names that OpenAI (both APIs), Anthropic, Gemini, Bedrock and Cohere give their counts. */
 const inputNames = ['prompt_tokens', 'input_tokens', 'promptTokenCount', 'inputTokens'];
-const outputNames = ['completion_tokens', 'output_tokens', 'candidatesTokenCount', 'outputTokens'];
+const outputNames = [
+  'completion_tokens',
+  'output_tokens',
+  'candidatesTokenCount',
+  'responseTokenCount',
+  'outputTokens',
+];
 /** Part of the input for all but those that follow. */
 const cachedNames = ['cached_tokens', 'cachedContentTokenCount'];
 /** Anthropic's and Bedrock's stand beside the input. */
 const besideReadNames = ['cache_read_input_tokens', 'cacheReadInputTokens'];
 const besideWriteNames = ['cache_creation_input_tokens', 'cacheWriteInputTokens'];
-/** Gemini's thoughts stand beside the output. */
+/** What Gemini's own tools read stands beside the input, its thoughts beside the output. */
+const besideToolNames = ['toolUsePromptTokenCount'];
 const besideThoughtNames = ['thoughtsTokenCount'];
 
 /**
@@ -23,7 +30,7 @@ export function measureNative(path: string, text: string): Measured {
   ) as [number, number, number];
   const cacheRead = read + last(text, cachedNames);
   const usage: Usage = {
-    input: last(text, inputNames) + read + write,
+    input: last(text, inputNames) + last(text, besideToolNames) + read + write,
     output: last(text, outputNames) + thoughts,
     ...(cacheRead > 0 && { cacheRead }),
     ...(write > 0 && { cacheWrite: write }),

@@ -1,8 +1,11 @@
 /** Pass-through to a provider's own API, watched: bytes untouched, model and usage read from both ends of the reply, one ledger entry. */
 import { ViaductError } from '../core/errors.ts';
 import type { NativeReply, NativeRequest, NativeSocket } from '../core/provider.ts';
+import type { Usage } from '../core/usage.ts';
 import type { Attempt, Measured } from './attempt.ts';
+import { addUsage } from './call.ts';
 import { measureNative } from './native-usage.ts';
+import { createModelReader } from './socket-model.ts';
 import { createSocketMeter } from './socket-usage.ts';
 
 /** Where replies and streams of every provider have their token counts. */
@@ -69,16 +72,71 @@ export function watchNative(reply: NativeReply, attempt: Attempt, { method, path
 
 const newLine = Buffer.from('\n');
 
-/** A WebSocket's attempt lasts as long as its connection. */
-export function watchSocket({ socket }: NativeSocket, attempt: Attempt, { path }: NativeRequest): void {
-  const meter = createSocketMeter();
-  const model = new URLSearchParams(path.split('?')[1]).get('model');
-  attempt.opened();
-  attempt.answering(() => ({ usage: meter.usage, estimated: false, ...(model && { model }) }));
-  socket.on('data', (chunk: Buffer) => {
-    attempt.touch();
-    meter.push(chunk);
+/**
+ * Answers of a WebSocket are billed one by one, each as it ends; what comes after the last one is with the end of the connection. `another`
+ * begins what the next answer is billed to. It throws what keeps the caller from having one, and the connection ends with that.
+ */
+export function watchSocket(
+  connection: NativeSocket,
+  first: Attempt,
+  { path }: NativeRequest,
+  another: (begin: (attempt: Attempt) => void) => Promise<unknown>,
+): void {
+  const { socket } = connection;
+  let model = new URLSearchParams(path.split('?')[1]).get('model') ?? undefined;
+  let unbilled: Usage = { input: 0, output: 0 };
+  /** Absent while one is settled and the next begins. */
+  let current: Attempt | undefined;
+  let refused: ViaductError | undefined;
+
+  const begin = (attempt: Attempt) => {
+    current = attempt;
+    attempt.opened();
+    attempt.answering(() => {
+      const usage = unbilled;
+      unbilled = { input: 0, output: 0 };
+      return { usage, estimated: false, ...(model && { model }) };
+    });
+    attempt.cancel.onAbort(() => socket.destroy());
+  };
+  const settle = async () => {
+    const ended = current;
+    if (!ended) return;
+    current = undefined;
+    await ended.end();
+    await another(begin);
+    if (socket.destroyed) end();
+    else if (unbilled.input + unbilled.output > 0) await settle();
+  };
+  /** Where a frame ends, so that the client can be told why in another. */
+  const leave = () => {
+    if (refused && meter.between()) socket.destroy(refused);
+  };
+  const meter = createSocketMeter((answer) => {
+    addUsage(unbilled, answer.usage);
+    model = answer.model ?? model;
+    settle().catch((thrown: unknown) => {
+      refused = ViaductError.from(thrown);
+      leave();
+    });
   });
-  attempt.cancel.onAbort(() => socket.destroy());
-  socket.on('close', () => attempt.end());
+  const end = () => {
+    const rest = meter.rest();
+    if (rest) addUsage(unbilled, rest);
+    current?.end();
+  };
+
+  begin(first);
+  if (model === undefined) {
+    const read = createModelReader();
+    connection.heard = (chunk) => {
+      model ??= read(chunk);
+    };
+  }
+  socket.on('data', (chunk: Buffer) => {
+    current?.touch();
+    meter.push(chunk);
+    leave();
+  });
+  socket.on('close', end);
 }
