@@ -74,9 +74,6 @@ export type Course = {
 const longestWaitMs = 10_000;
 const firstWaitMs = 250;
 
-/** A target that may be asked, and when at the earliest: milliseconds since 1970. */
-type Candidate = { target: Target; readyAt: number };
-
 /**
  * Resolves with what `open` gave for the first target that answered; that attempt is still running until its `end`.
  * Throws the last failure.
@@ -84,76 +81,87 @@ type Candidate = { target: Target; readyAt: number };
 export async function attempt<T>(
   targets: readonly Target[],
   course: Course,
-  open: (attempt: Attempt) => Promise<T>,
-): Promise<T> {
+  open: (current: Attempt) => Promise<T>,
+): Promise<{ current: Attempt; result: T }> {
   const { leaving, limits } = course;
-  const asker = createAsker(course, open);
-  let left: Candidate[] = targets.map((target) => ({ target, readyAt: 0 }));
-  for (let round = 0; round <= limits.retries && left.length > 0; round++) {
-    if (round > 0) await pause(round, left, asker.failure(), limits, leaving);
-    const result = await askInTurn(left, asker);
-    if ('value' in result) return result.value;
-    left = result.again;
-  }
-  throw asker.failure();
-}
-
-type Asker<T> = {
-  /** One attempt: the answer, or what to do about `failure`. Throws what must not be hidden. */
-  ask(target: Target): Promise<{ value: T } | 'next' | 'again'>;
-  /** The last one. */
-  failure(): ViaductError;
-};
-
-/** One round. Resolves with the first answer, or with the targets that are worth another round. */
-async function askInTurn<T>(left: Candidate[], asker: Asker<T>): Promise<{ value: T } | { again: Candidate[] }> {
-  const again: Candidate[] = [];
-  /** Tokens that proved too few. */
-  let tooFew = 0;
-  for (const candidate of left) {
-    const { target, readyAt } = candidate;
-    if (readyAt > Date.now()) {
-      again.push(candidate);
-      continue;
-    }
-    if (tooFew > 0 && (contextOf(target) ?? Infinity) <= tooFew) continue;
-    const result = await asker.ask(target);
-    if (typeof result === 'object') return result;
-    const { code, retryAfter = 0 } = asker.failure();
-    if (result === 'again') again.push({ target, readyAt: Date.now() + retryAfter * 1000 });
-    if (code === 'context_length_exceeded') tooFew = contextOf(target) ?? 0;
-  }
-  return { again };
-}
-
-function createAsker<T>(course: Course, open: (attempt: Attempt) => Promise<T>): Asker<T> {
-  const { leaving, limits } = course;
+  const turns = new Turns(targets, course);
   let failure: ViaductError | undefined;
   let number = 0;
-  return {
-    failure: () =>
-      failure ??
-      new ViaductError('model_not_found', 'No target is left that could serve this request.', { param: 'model' }),
-    async ask(target) {
-      if (leaving.aborted) throw leaving.reason;
-      const current = start(target, ++number, course);
-      course.began(current);
-      try {
-        const entering = course.enter(target);
-        if (entering) await entering;
-        return { value: await open(current) };
-      } catch (thrown) {
-        const { aborted, reason } = current.cancel;
-        failure = ViaductError.from(aborted ? reason : thrown);
-        await current.end(failure);
-        const next = leaving.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
-        if (next === 'stop') throw failure;
-        return next;
-      } finally {
-        course.answered();
-      }
-    },
-  };
+  for (;;) {
+    const target = turns.next() ?? (failure && (await turns.afterPause(failure)));
+    if (!target) throw failure ?? new ViaductError('model_not_found', noTarget, { param: 'model' });
+    if (leaving.aborted) throw leaving.reason;
+    const current = new RunningAttempt(target, ++number, course);
+    course.began(current);
+    try {
+      const entering = course.enter(target);
+      if (entering) await entering;
+      return { current, result: await open(current) };
+    } catch (thrown) {
+      const { aborted, reason } = current.cancel;
+      failure = ViaductError.from(aborted ? reason : thrown);
+      await current.end(failure);
+      const next = leaving.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
+      if (next === 'stop') throw failure;
+      turns.failed(target, failure, next === 'again');
+    } finally {
+      course.answered();
+    }
+  }
+}
+
+const noTarget = 'No target is left that could serve this request.';
+
+/** Whose turn it is: each target once in a round, and in the next round those that are worth it. */
+class Turns {
+  readonly #course: Course;
+  #left: readonly Target[];
+  #at = 0;
+  #round = 0;
+  #again: Target[] = [];
+  /** Milliseconds since 1970 before which a target does not want to be asked again. */
+  #readyAt: Map<Target, number> | undefined;
+  /** Tokens that proved too few in this round. */
+  #tooFew = 0;
+
+  constructor(targets: readonly Target[], course: Course) {
+    this.#left = targets;
+    this.#course = course;
+  }
+
+  /** Undefined: the round is over. */
+  next(): Target | undefined {
+    for (;;) {
+      const target = this.#left[this.#at++];
+      if (!target) return undefined;
+      if ((this.#readyAt?.get(target) ?? 0) > Date.now()) this.#again.push(target);
+      else if (this.#tooFew === 0 || (contextOf(target) ?? Infinity) > this.#tooFew) return target;
+    }
+  }
+
+  failed(target: Target, { code, retryAfter = 0 }: ViaductError, again: boolean): void {
+    if (code === 'context_length_exceeded') this.#tooFew = contextOf(target) ?? 0;
+    if (!again) return;
+    this.#again.push(target);
+    this.#readyAt ??= new Map();
+    this.#readyAt.set(target, Date.now() + retryAfter * 1000);
+  }
+
+  /** Waits for the next round and gives its first target; undefined when there is none. Throws `last` when the wait is too long. */
+  async afterPause(last: ViaductError): Promise<Target | undefined> {
+    const { limits, leaving } = this.#course;
+    while (this.#again.length > 0 && this.#round < limits.retries) {
+      this.#left = this.#again;
+      this.#again = [];
+      this.#at = 0;
+      this.#tooFew = 0;
+      const readyAt = Math.min(...this.#left.map((target) => this.#readyAt?.get(target) ?? 0));
+      await pause(++this.#round, readyAt, last, limits, leaving);
+      const target = this.next();
+      if (target) return target;
+    }
+    return undefined;
+  }
 }
 
 const isOver = ({ deadline }: AttemptLimits) => deadline !== undefined && Date.now() >= deadline;
@@ -178,16 +186,16 @@ function afterwards(error: ViaductError, { contentFilterFallback }: AttemptLimit
   }
 }
 
-/** Wait before another round until a target may be asked again, and ever longer, with jitter. Throws `last` when that is too long. */
+/** Wait before another round until `readyAt`, when a target may be asked again, and ever longer, with jitter. Throws `last` when that is too long. */
 async function pause(
   round: number,
-  candidates: Candidate[],
+  readyAt: number,
   last: ViaductError,
   { deadline }: AttemptLimits,
   leaving: Cancel,
 ): Promise<void> {
   const jitter = 0.5 + Math.random();
-  const readyMs = Math.min(...candidates.map(({ readyAt }) => readyAt)) - Date.now();
+  const readyMs = readyAt - Date.now();
   const waitMs = Math.max(firstWaitMs * 2 ** (round - 1) * jitter, readyMs > 0 ? readyMs + 50 * jitter : 0);
   if (waitMs > longestWaitMs || (deadline !== undefined && Date.now() + waitMs >= deadline)) throw last;
   await new Promise<void>((resolve, reject) => {
@@ -235,58 +243,71 @@ class Context implements CallContext {
   }
 }
 
-function start(target: Target, number: number, course: Course): Attempt {
-  const { leaving, requestId, limits } = course;
-  const { health, provider } = target;
-  const context = new Context(requestId, limits.privacy);
-  const { cancel } = context;
-  const startedAt = Date.now();
-  let measured: (() => Measured) | undefined;
-  let over = false;
+/** A class, because one is made for every request: its methods are shared, closures would be made anew. */
+class RunningAttempt implements Attempt, Deadline {
+  readonly target: Target;
+  readonly number: number;
+  readonly startedAt = Date.now();
+  readonly context: CallContext;
+  readonly cancel: Canceller;
+  firstTokenMs: number | undefined = undefined;
+  /** When it is given up, milliseconds since 1970. */
+  at: number;
+  place = -1;
+  readonly #course: Course;
+  readonly #forget: () => void;
+  #measure: (() => Measured) | undefined = undefined;
+  #over = false;
 
-  const expire = () => {
-    const total = isOver(limits);
-    const what = total
+  constructor(target: Target, number: number, course: Course) {
+    const { leaving, requestId, limits } = course;
+    const context = new Context(requestId, limits.privacy);
+    this.target = target;
+    this.number = number;
+    this.context = context;
+    this.cancel = context.cancel;
+    this.#course = course;
+    this.at = this.#within(limits.firstTokenMs);
+    deadlines.add(this);
+    this.#forget = leaving.onAbort((reason) => this.end(ViaductError.from(reason)));
+    target.health.begin(this.startedAt);
+  }
+
+  opened(): void {
+    this.firstTokenMs = Date.now() - this.startedAt;
+    this.touch();
+  }
+
+  answering(measure: () => Measured): void {
+    this.#measure = measure;
+  }
+
+  touch(): void {
+    this.at = this.#within(this.#course.limits.idleMs);
+  }
+
+  expire(): void {
+    const what = isOver(this.#course.limits)
       ? 'did not answer in time'
-      : self.firstTokenMs === undefined
+      : this.firstTokenMs === undefined
         ? 'gave no first token in time'
         : 'fell silent in the middle of its answer';
-    self.end(new ViaductError('provider_timeout', `The provider ${provider.name} ${what}.`));
-  };
-  const within = (ms: number) => Math.min(Date.now() + ms, limits.deadline ?? Infinity);
-  const deadline: Deadline = { at: within(limits.firstTokenMs), expire, place: -1 };
-  deadlines.add(deadline);
-  const forget = leaving.onAbort((reason) => self.end(ViaductError.from(reason)));
-  health.begin(startedAt);
+    this.end(new ViaductError('provider_timeout', `The provider ${this.target.provider.name} ${what}.`));
+  }
 
-  const self: Attempt = {
-    target,
-    number,
-    startedAt,
-    cancel,
-    context,
-    firstTokenMs: undefined,
-    opened() {
-      self.firstTokenMs = Date.now() - startedAt;
-      deadline.at = within(limits.idleMs);
-    },
-    answering(measure) {
-      measured = measure;
-    },
-    touch() {
-      deadline.at = within(limits.idleMs);
-    },
-    end(error) {
-      if (over) return undefined;
-      over = true;
-      deadlines.remove(deadline);
-      forget();
-      if (error) cancel.abort(error);
-      learn(target, error, self.firstTokenMs);
-      return course.ended(self, measured?.(), error, Date.now() - startedAt);
-    },
-  };
-  return self;
+  end(error?: ViaductError): Promise<void> | undefined {
+    if (this.#over) return undefined;
+    this.#over = true;
+    deadlines.remove(this);
+    this.#forget();
+    if (error) this.cancel.abort(error);
+    learn(this.target, error, this.firstTokenMs);
+    return this.#course.ended(this, this.#measure?.(), error, Date.now() - this.startedAt);
+  }
+
+  #within(ms: number): number {
+    return Math.min(Date.now() + ms, this.#course.limits.deadline ?? Infinity);
+  }
 }
 
 /** Tell the target's health how it went. */

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { ViaductError } from '../core/errors.ts';
 import type { Usage } from '../core/usage.ts';
-import { cancelOf } from '../lib/cancel.ts';
+import { type Cancel, cancelOf } from '../lib/cancel.ts';
 import type { AttemptTrace, RequestTrace } from '../telemetry/traces.ts';
 import type { Attempt, AttemptLimits, Course, Measured } from './attempt.ts';
 import type {
@@ -30,170 +30,197 @@ export type CallSubject = {
   enteredAt: number;
 };
 
-export type Call = {
-  /** Take a place in every limit and budget. Throws rate_limit_exceeded, insufficient_quota. */
-  admit(targets: readonly Target[], needs: Needs): Promise<void>;
-  /** Present where traces are made. */
-  trace: RequestTrace | undefined;
-  /** For `attempt`. */
-  course(limits: AttemptLimits): Course;
-  /** How `current` served; its cost appears when the answer is whole. */
-  served(current: Attempt): Served;
-  /** No attempt answered: releases the reservation and gives the error to throw, with what was tried in its headers. */
-  failed(thrown: unknown): ViaductError;
-};
-
 /** What a client that sets no limit is expected to get. */
 const usualOutputTokens = 1024;
 
-export function createCall(deps: GatewayDeps, subject: CallSubject): Call {
-  const { credentials, identity, operation, model, stream, enteredAt } = subject;
-  const { requestId, endpoint } = credentials;
-  const startedAt = Date.now();
-  const ownTrace = credentials.trace ? undefined : deps.trace?.(credentials);
-  const trace = credentials.trace ?? ownTrace;
-  const spans = trace && new Map<Attempt, AttemptTrace>();
-  const failures: string[] = [];
-  const usage: Usage = { input: 0, output: 0 };
-  let cost: number | undefined;
-  let attempts = 0;
-  let providerMs = 0;
-  let admission: Admission | undefined;
-  let last: Attempt | undefined;
-  let served: Served | undefined;
-  let over = false;
+/** A class, because one is made for every request: its methods are shared, closures would be made anew. */
+export class Call implements Course {
+  /** Present where traces are made. */
+  readonly trace: RequestTrace | undefined;
+  readonly leaving: Cancel;
+  limits: AttemptLimits = unlimited;
+  readonly #deps: GatewayDeps;
+  readonly #subject: CallSubject;
+  readonly #startedAt = Date.now();
+  readonly #ownTrace: RequestTrace | undefined;
+  readonly #spans: Map<Attempt, AttemptTrace> | undefined;
+  readonly #usage: Usage = { input: 0, output: 0 };
+  #cost: number | undefined = undefined;
+  #failures: string[] | undefined = undefined;
+  #attempts = 0;
+  #admission: Admission | undefined = undefined;
+  #last: Attempt | undefined = undefined;
+  #served: Served | undefined = undefined;
+  #over = false;
+  #providerMs = 0;
+  /** When the answer began, and since when a provider is being waited for: performance.now(), 0 = not. */
+  #openedAt = 0;
+  #askedAt = 0;
+
+  constructor(deps: GatewayDeps, subject: CallSubject) {
+    const { credentials } = subject;
+    this.#deps = deps;
+    this.#subject = subject;
+    this.leaving = credentials.leaving ?? cancelOf(credentials.signal);
+    this.#ownTrace = credentials.trace ? undefined : deps.trace?.(credentials);
+    this.trace = credentials.trace ?? this.#ownTrace;
+    this.#spans = this.trace && new Map();
+  }
+
+  get requestId(): string {
+    return this.#subject.credentials.requestId;
+  }
+
+  /** Take a place in every limit and budget; undefined when it is taken at once. Throws rate_limit_exceeded, insufficient_quota. */
+  admit(targets: readonly Target[], needs: Needs): Promise<void> | undefined {
+    const { admit, prices } = this.#deps;
+    if (!admit) return undefined;
+    const { identity, model } = this.#subject;
+    const { inputTokens, maxTokens: outputTokens = usualOutputTokens } = needs;
+    const cost = dearest(targets, inputTokens, outputTokens, prices);
+    const pending = admit(identity, { requestId: this.requestId, model, inputTokens, outputTokens, cost });
+    if (pending instanceof Promise)
+      return pending.then((admission) => {
+        this.#admission = admission;
+      });
+    this.#admission = pending;
+    return undefined;
+  }
+
+  /** For `attempt`. */
+  course(limits: AttemptLimits): Course {
+    this.limits = limits;
+    return this;
+  }
+
+  enter(target: Target): void | Promise<void> {
+    return this.#admission?.enterProvider?.(target.provider.name);
+  }
+
+  began(current: Attempt): void {
+    this.#attempts = current.number;
+    this.#last = current;
+    this.#askedAt = performance.now();
+    if (this.trace) this.#spans?.set(current, beginSpan(this.trace, this.#subject.operation, current));
+  }
+
+  answered(): void {
+    this.#providerMs += performance.now() - this.#askedAt;
+    this.#askedAt = 0;
+  }
+
+  ended(
+    current: Attempt,
+    measured: Measured | undefined,
+    error: ViaductError | undefined,
+    totalMs: number,
+  ): Promise<void> | undefined {
+    const { prices, account } = this.#deps;
+    const { target } = current;
+    const priced = measured?.model === undefined ? target.priced : { ...target.priced, model: measured.model };
+    const spent = measured && prices?.cost(priced, measured.usage, totalMs - (current.context.report.queueMs ?? 0));
+    if (measured) {
+      addUsage(this.#usage, measured.usage);
+      if (spent !== undefined) this.#cost = (this.#cost ?? 0) + spent;
+    }
+    if (error && error.code !== 'client_closed_request') {
+      this.#failures ??= [];
+      this.#failures.push(`${target.name} ${error.code} ${Math.round(totalMs)}ms`);
+    }
+    const span = this.#spans?.get(current);
+    span?.end({ error, usage: measured?.usage, cost: spent, firstTokenMs: current.firstTokenMs });
+    const recorded = account?.(entryOf(this.#subject, current, measured, error, totalMs, spent));
+    if (this.#served && this.#cost !== undefined) this.#served.cost = this.#cost;
+    if (measured) this.#finish(error);
+    return recorded;
+  }
+
+  /** How `current` served; its cost appears when the answer is whole. */
+  served({ target, context }: Attempt): Served {
+    this.#openedAt = performance.now();
+    const served: Served = {
+      provider: target.provider.name,
+      model: target.model,
+      attempts: this.#attempts,
+      report: context.report,
+      elapsedMs: this.#openedAt - this.#subject.enteredAt,
+      overheadMs: this.#overhead(),
+    };
+    if (this.#cost !== undefined) served.cost = this.#cost;
+    if (this.#admission) served.limitHeaders = this.#admission.headers;
+    if (this.#failures) served.failures = this.#failures;
+    this.#served = served;
+    return served;
+  }
+
+  /** No attempt answered: releases the reservation and gives the error to throw, with what was tried in its headers. */
+  failed(thrown: unknown): ViaductError {
+    const error = ViaductError.from(thrown);
+    this.#finish(error);
+    if (!this.#last && !this.#admission) return error;
+    const headers = {
+      ...error.headers,
+      ...this.#admission?.headers,
+      ...(this.#last && { 'x-viaduct-attempts': String(this.#attempts) }),
+      ...(this.#failures && { 'x-viaduct-failures': this.#failures.join(', ') }),
+    };
+    const { param, retryAfter, cause } = error;
+    return new ViaductError(error.code, error.message, { param, retryAfter, cause, headers });
+  }
 
   /** The call is over: settle and tell. */
-  const finish = (error: ViaductError | undefined) => {
-    if (over) return;
-    over = true;
-    if (usage.input + usage.output > 0 || !error) admission?.settle(usage, cost);
-    else admission?.release();
-    if (!deps.observe) return;
+  #finish(error: ViaductError | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    const usage = this.#usage;
+    const { observe } = this.#deps;
+    if (usage.input + usage.output > 0 || !error) this.#admission?.settle(usage, this.#cost);
+    else this.#admission?.release();
+    if (!observe) return;
+    const { credentials, identity, operation, model, stream, enteredAt } = this.#subject;
+    const target = this.#last?.target;
     const record: CallRecord = {
-      requestId,
-      endpoint,
+      requestId: credentials.requestId,
+      endpoint: credentials.endpoint,
       operation,
       owner: identity.owner,
       keyId: identity.keyId,
       teamId: identity.teamId,
       model,
-      provider: last?.target.provider.name,
-      kind: last?.target.provider.kind,
-      targetModel: last?.target.model,
-      attempts,
+      provider: target?.provider.name,
+      kind: target?.provider.kind,
+      targetModel: target?.model,
+      attempts: this.#attempts,
       stream,
       status: statusOf(error),
       error,
       usage,
-      cost,
-      startedAt,
+      cost: this.#cost,
+      startedAt: this.#startedAt,
       totalMs: performance.now() - enteredAt,
-      firstTokenMs: last?.firstTokenMs,
-      overheadMs: overhead(),
+      firstTokenMs: this.#last?.firstTokenMs,
+      overheadMs: this.#overhead(),
     };
-    deps.observe(record);
-    trace?.call(record);
-    ownTrace?.end();
-  };
-  /** When the answer began, and since when a provider is being waited for: performance.now(), 0 = not. */
-  let openedAt = 0;
-  let askedAt = 0;
+    observe(record);
+    this.trace?.call(record);
+    this.#ownTrace?.end();
+  }
+
   /** What the gateway itself took until the answer began. */
-  const overhead = () => {
-    const now = openedAt || performance.now();
-    return Math.max(0, now - enteredAt - providerMs - (askedAt && now - askedAt));
-  };
-
-  const ended = (
-    current: Attempt,
-    measured: Measured | undefined,
-    error: ViaductError | undefined,
-    totalMs: number,
-  ) => {
-    const { target } = current;
-    const priced = measured?.model === undefined ? target.priced : { ...target.priced, model: measured.model };
-    const spent = measured
-      ? deps.prices?.cost(priced, measured.usage, totalMs - (current.context.report.queueMs ?? 0))
-      : undefined;
-    if (measured) {
-      addUsage(usage, measured.usage);
-      if (spent !== undefined) cost = (cost ?? 0) + spent;
-    }
-    if (error && error.code !== 'client_closed_request')
-      failures.push(`${target.name} ${error.code} ${Math.round(totalMs)}ms`);
-    spans?.get(current)?.end({ error, usage: measured?.usage, cost: spent, firstTokenMs: current.firstTokenMs });
-    const recorded = deps.account?.(entryOf(subject, current, measured, error, totalMs, spent));
-    if (served && cost !== undefined) served.cost = cost;
-    if (measured) finish(error);
-    return recorded;
-  };
-
-  return {
-    trace,
-    async admit(targets, needs) {
-      if (!deps.admit) return;
-      const outputTokens = needs.maxTokens ?? usualOutputTokens;
-      const pending = deps.admit(identity, {
-        requestId,
-        model,
-        inputTokens: needs.inputTokens,
-        outputTokens,
-        cost: dearest(targets, needs.inputTokens, outputTokens, deps.prices),
-      });
-      admission = pending instanceof Promise ? await pending : pending;
-    },
-
-    course: (limits) => ({
-      leaving: credentials.leaving ?? cancelOf(credentials.signal),
-      requestId,
-      limits,
-      enter: (target) => admission?.enterProvider?.(target.provider.name),
-      began(current) {
-        attempts = current.number;
-        last = current;
-        askedAt = performance.now();
-        if (trace) spans?.set(current, beginSpan(trace, operation, current));
-      },
-      answered() {
-        providerMs += performance.now() - askedAt;
-        askedAt = 0;
-      },
-      ended,
-    }),
-
-    served({ target, context }) {
-      openedAt = performance.now();
-      const elapsedMs = openedAt - enteredAt;
-      served = {
-        provider: target.provider.name,
-        model: target.model,
-        attempts,
-        report: context.report,
-        elapsedMs,
-        overheadMs: overhead(),
-        ...(cost !== undefined && { cost }),
-        ...(admission && { limitHeaders: admission.headers }),
-        ...(failures.length > 0 && { failures }),
-      };
-      return served;
-    },
-
-    failed(thrown) {
-      const error = ViaductError.from(thrown);
-      finish(error);
-      if (!last && !admission) return error;
-      const headers = {
-        ...error.headers,
-        ...admission?.headers,
-        ...(last && { 'x-viaduct-attempts': String(attempts) }),
-        ...(failures.length > 0 && { 'x-viaduct-failures': failures.join(', ') }),
-      };
-      const { param, retryAfter, cause } = error;
-      return new ViaductError(error.code, error.message, { param, retryAfter, cause, headers });
-    },
-  };
+  #overhead(): number {
+    const now = this.#openedAt || performance.now();
+    return Math.max(0, now - this.#subject.enteredAt - this.#providerMs - (this.#askedAt && now - this.#askedAt));
+  }
 }
+
+/** Until the route is known, and nothing is asked before. */
+const unlimited: AttemptLimits = {
+  firstTokenMs: Infinity,
+  idleMs: Infinity,
+  deadline: undefined,
+  retries: 0,
+  contentFilterFallback: false,
+};
 
 /** The attempt's span; the provider is told of it in its headers. */
 function beginSpan(trace: RequestTrace, operation: Operation, { target, number, context }: Attempt): AttemptTrace {

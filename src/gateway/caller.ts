@@ -16,7 +16,7 @@ import type {
 } from '../core/provider.ts';
 import type { Usage } from '../core/usage.ts';
 import { type Attempt, type AttemptLimits, attempt } from './attempt.ts';
-import { type Call, createCall } from './call.ts';
+import { Call } from './call.ts';
 import { openChat } from './chat.ts';
 import type {
   Answer,
@@ -87,13 +87,12 @@ export class EnteredCaller implements Caller {
     const { call, route, targets, limits } = await this.#begin({ operation: 'chat', model, stream, needs, body });
     const request: ChatCall = { ...asked, decode };
     try {
-      const { current, opened } = await attempt(targets, call.course(limits), async (current) => {
-        const isLast = current.target === targets.at(-1);
-        const opened = await openChat(request, current, { needs, settings: route.settings, isLast });
-        return { current, opened };
-      });
+      const last = targets.at(-1);
+      const { current, result } = await attempt(targets, call.course(limits), (current) =>
+        openChat(request, current, { needs, settings: route.settings, isLast: current.target === last }),
+      );
       if (route.shadow) this.#shadow(route, route.shadow, request, needs);
-      const answer: ChatAnswer = Object.assign(call.served(current), opened);
+      const answer: ChatAnswer = Object.assign(call.served(current), result);
       const keepFor = Math.max(this.#identity.keepContentFor ?? 0, route.settings.keep_content ?? 0);
       const { keep } = this.#setup.deps;
       if (!keep || keepFor === 0) return answer;
@@ -200,7 +199,7 @@ export class EnteredCaller implements Caller {
   }
 
   #call(operation: Operation, model: string, stream: boolean): Call {
-    return createCall(this.#setup.deps, {
+    return new Call(this.#setup.deps, {
       credentials: this.#credentials,
       identity: this.#identity,
       operation,
@@ -212,7 +211,7 @@ export class EnteredCaller implements Caller {
 
   /** Everything before the first attempt. */
   async #begin({ operation, model, stream, needs, body }: Asked): Promise<Routed> {
-    const { router, deps } = this.#setup;
+    const { router } = this.#setup;
     const call = this.#call(operation, model, stream);
     if (body) call.trace?.asked(body);
     try {
@@ -223,7 +222,8 @@ export class EnteredCaller implements Caller {
       const { tags } = this.#credentials;
       const wish = { tags, privacy: this.#privacy, providers: this.#identity.providers, preferences, needs };
       const targets = router.order(model, routes, wish, Date.now());
-      if (deps.admit) await call.admit(targets, needs);
+      const admitting = call.admit(targets, needs);
+      if (admitting) await admitting;
       return { call, route, targets, limits: this.#limits(route) };
     } catch (thrown) {
       throw call.failed(thrown);
@@ -271,7 +271,7 @@ export class EnteredCaller implements Caller {
         current.opened();
         current.answering(() => measured);
         await current.end();
-        return { current, result };
+        return result;
       });
       return Object.assign(call.served(current), { result });
     } catch (thrown) {
@@ -303,7 +303,7 @@ export class EnteredCaller implements Caller {
           throw new ViaductError('not_found', `The provider "${name}" has no API of its own to pass through to.`);
         const result = await running;
         watch(result, current);
-        return { current, result };
+        return result;
       });
       return Object.assign(call.served(current), { result });
     } catch (thrown) {

@@ -22,11 +22,9 @@ export function needsOf(body: object): Needs {
   return {
     tools: Array.isArray(tools) && tools.length > 0 && tool_choice !== 'none',
     images: seen.images > 0,
-    jsonSchema: formatFields.some((path) => schemaTypes.has(textAt(fields, path))),
+    jsonSchema: asksForSchema(fields),
     inputTokens: Math.ceil(seen.characters / charactersPerToken) + seen.images * tokensPerImage,
-    maxTokens: limitFields.map((name) => fields[name]).find((limit) => typeof limit === 'number' && limit > 0) as
-      | number
-      | undefined,
+    maxTokens: limitIn(fields),
   };
 }
 
@@ -43,12 +41,6 @@ const contentFields = [
 ];
 const limitFields = ['max_completion_tokens', 'max_tokens', 'max_output_tokens', 'maxTokens'];
 const schemaTypes = new Set(['json_schema', 'json-schema']);
-const formatFields = [
-  ['response_format', 'type'],
-  ['text', 'format', 'type'],
-  ['output_config', 'format', 'type'],
-  ['responseFormat', 'type'],
-];
 const imageTypes = new Set(['image', 'image_url', 'input_image']);
 
 function measure(value: unknown, seen: { characters: number; images: number }): void {
@@ -66,11 +58,20 @@ function measure(value: unknown, seen: { characters: number; images: number }): 
   }
 }
 
-function textAt(fields: Record<string, unknown>, path: string[]): string {
-  let value: unknown = fields;
-  for (const name of path) {
-    if (value === null || typeof value !== 'object') return '';
-    value = (value as Record<string, unknown>)[name];
+/** Chat and neutral, Responses, Messages: each has it elsewhere. */
+const asksForSchema = ({ response_format, responseFormat, text, output_config }: Record<string, unknown>): boolean =>
+  isSchema(response_format) ||
+  isSchema(responseFormat) ||
+  isSchema((text as { format?: unknown } | null | undefined)?.format) ||
+  isSchema((output_config as { format?: unknown } | null | undefined)?.format);
+
+const isSchema = (format: unknown): boolean =>
+  schemaTypes.has((format as { type?: unknown } | null | undefined)?.type as string);
+
+function limitIn(fields: Record<string, unknown>): number | undefined {
+  for (const name of limitFields) {
+    const limit = fields[name];
+    if (typeof limit === 'number' && limit > 0) return limit;
   }
-  return typeof value === 'string' ? value : '';
+  return undefined;
 }
