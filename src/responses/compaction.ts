@@ -10,6 +10,7 @@ import type { Caller } from '../gateway/gateway.ts';
 import { type CompactionItem, chatRequest, type Item, type Settings } from '../protocols/openai-responses.ts';
 import { boundaries, isInstruction } from './boundaries.ts';
 import { newId } from './ids.ts';
+import { inShort, isUserMessage, shorten, transcript, within } from './in-words.ts';
 import { isSealedHere, type Sealer } from './seal.ts';
 import { estimateTokens } from './size.ts';
 
@@ -19,7 +20,7 @@ export type Conversation = {
   instructions: Item[];
   /** By the model; empty when nothing was compacted. */
   summary: string;
-  /** What was asked and called, one short line each. */
+  /** What was asked and called, one line each; what was answered too, where nobody could summarise it. */
   requests: string[];
   /** Everything since. */
   latest: Item[];
@@ -42,7 +43,7 @@ const charactersPerToken = 4;
 /** Of the limit: what the latest turns may take, what the summary may, and what the short lines may. */
 const latestShare = 0.3;
 const summaryShare = 0.08;
-const requestsShare = 0.1;
+const requestsShare = 0.15;
 /** Somebody waits while it is written. Tokens. */
 const longestSummary = 2000;
 
@@ -60,9 +61,9 @@ export async function compact(conversation: Conversation, options: CompactionOpt
     options,
   );
   const compacted: Conversation = {
-    instructions: [...conversation.instructions, ...conversation.latest.filter(isInstruction)],
+    instructions: unlike([...conversation.instructions, ...conversation.latest.filter(isInstruction)]),
     summary: text || conversation.summary,
-    requests: within(budgetOf(requestsShare), [...conversation.requests, ...shortLines(old)]),
+    requests: within(budgetOf(requestsShare), [...conversation.requests, ...inShort(old, text === '')]),
     latest: rest.slice(cut),
   };
   const encrypted_content = sealer.seal('compaction', caller.owner, compacted);
@@ -84,12 +85,17 @@ export function conversationOf(items: readonly Item[], owner: string, sealer: Se
   }
   const before = items.slice(0, last).filter(isInstruction);
   const sealed = sealer.open('compaction', owner, item.encrypted_content) as Conversation;
-  const known = new Set(sealed.instructions.map(contentOf));
   return {
     ...sealed,
-    instructions: [...sealed.instructions, ...before.filter((instruction) => !known.has(contentOf(instruction)))],
+    instructions: unlike([...sealed.instructions, ...before]),
     latest: [...sealed.latest, ...items.slice(last + 1)],
   };
+}
+
+/** Clients send the same instructions with every turn: each is kept once, where it came last. */
+function unlike(instructions: readonly Item[]): Item[] {
+  const last = new Map(instructions.map((item, index) => [contentOf(item), index]));
+  return instructions.filter((item, index) => last.get(contentOf(item)) === index);
 }
 
 const contentOf = (item: Item) => JSON.stringify(item.type === 'message' ? item.content : item);
@@ -99,7 +105,7 @@ const contentOf = (item: Item) => JSON.stringify(item.type === 'message' ? item.
  * chat templates demand.
  */
 export function plain({ instructions, summary, requests, latest }: Conversation): Item[] {
-  const lines = requests.length > 0 ? ['Earlier requests, in short:', ...requests] : [];
+  const lines = requests.length > 0 ? ['What was said before, in short:', ...requests] : [];
   const text = [...(summary ? ['Summary of the conversation so far:', summary, ''] : []), ...lines].join('\n');
   if (text === '') return [...instructions, ...latest];
   const part = { type: 'input_text' as const, text: `${text}\n\n` };
@@ -124,7 +130,6 @@ function cutPoint(items: readonly Item[], tokens: number): number {
   return fitting.find((cut) => isUserMessage(items[cut])) ?? fitting[0] ?? latestCut;
 }
 
-const isUserMessage = (item: Item | undefined) => item?.type === 'message' && item.role === 'user';
 const isOutput = (item: Item) => item.type === 'function_call_output' || item.type === 'custom_tool_call_output';
 const isInput = (item: Item) => isUserMessage(item) || isOutput(item);
 
@@ -185,74 +190,4 @@ function summaryRequest(settings: Settings, text: string, budget: number, focus:
     maxTokens: Math.max(128, Math.floor(budget / charactersPerToken)),
     ...(settings.prompt_cache_key && { cacheKey: settings.prompt_cache_key }),
   };
-}
-
-/** The conversation as text, at most `room` characters: its beginning and its end where it is longer. */
-function transcript(summary: string, items: readonly Item[], room: number): string {
-  const before = summary ? [`Summary of what was before: ${shorten(summary, Math.floor(room / 4))}`] : [];
-  const said = items.flatMap((item) => {
-    const text = textOf(item);
-    return text === '' ? [] : [shorten(`${speaker(item)}: ${text}`, Math.max(200, Math.floor(room / 4)))];
-  });
-  const all = [...before, ...said].join('\n');
-  if (all.length <= room) return all;
-  const part = Math.floor(room / 3);
-  return `${all.slice(0, part)}\n…\n${all.slice(-(room - part))}`;
-}
-
-/** What the user asked for and what was called: small models forget in their summaries what these lines keep. */
-function shortLines(items: readonly Item[]): string[] {
-  return items.flatMap((item) => {
-    const text = textOf(item).replace(/\s+/g, ' ').trim();
-    const wanted = isUserMessage(item) || item.type === 'function_call' || item.type === 'custom_tool_call';
-    return wanted && text !== '' ? [`- ${speaker(item)}: ${shorten(text, 160)}`] : [];
-  });
-}
-
-/** At most `characters`: the first lines say what it is all about, of the others the latest count. */
-function within(characters: number, lines: string[]): string[] {
-  const first = lines.slice(0, firstLines);
-  let room = characters - first.join('').length;
-  const newest: string[] = [];
-  for (const line of lines.slice(firstLines).reverse()) {
-    room -= line.length;
-    if (room < 0) break;
-    newest.unshift(line);
-  }
-  return [...first, ...newest];
-}
-
-const firstLines = 3;
-
-const speaker = (item: Item) =>
-  item.type === 'message'
-    ? item.role
-    : item.type === 'function_call' || item.type === 'custom_tool_call'
-      ? 'call'
-      : 'result';
-
-function textOf(item: Item): string {
-  switch (item.type) {
-    case 'message':
-      return item.content
-        .map((part) => ('text' in part ? part.text : part.type === 'refusal' ? part.refusal : `[${part.type}]`))
-        .join(' ');
-    case 'function_call':
-      return `${item.name}(${item.arguments})`;
-    case 'custom_tool_call':
-      return `${item.name}(${item.input})`;
-    case 'function_call_output':
-    case 'custom_tool_call_output':
-      return typeof item.output === 'string'
-        ? item.output
-        : item.output.map((part) => ('text' in part ? part.text : `[${part.type}]`)).join(' ');
-    default:
-      return '';
-  }
-}
-
-function shorten(text: string, length: number): string {
-  if (text.length <= length) return text;
-  const end = Math.floor(length / 3);
-  return `${text.slice(0, length - end - 1)}…${text.slice(-end)}`;
 }

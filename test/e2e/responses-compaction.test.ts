@@ -129,6 +129,50 @@ test('a model that cannot summarise stops nothing', async () => {
   }
 });
 
+test('what the user asked for is kept in their own words while there is room, and what was answered where nobody summarises', async () => {
+  const rule = `Please plan my move. ${'There are many boxes. '.repeat(20)} The piano must go first. ${'It is far. '.repeat(20)}`;
+  const answered = 'We decided to hire the company Rossi. ';
+  for (const summary of ['', 'They talk about moving.']) {
+    summarise = () => say(summary);
+    const input: ResponseInputItem[] = [
+      { role: 'user', content: rule },
+      { role: 'assistant', content: answered },
+      ...Array.from({ length: 40 }, (_, n): ResponseInputItem[] => [
+        { role: 'user', content: `Question ${n}. ${'why '.repeat(30)}` },
+        { role: 'assistant', content: 'Words and words. '.repeat(20) },
+      ]).flat(),
+      { role: 'user', content: 'And now?' },
+    ];
+    await client.responses.create({ model: 'm', input, context_management: management(4000) });
+    assert.ok(last().includes(rule.trim()), 'a request of 700 characters is whole');
+    assert.equal(last().includes('hire the company Rossi'), summary === '');
+  }
+});
+
+test('an instruction that comes with every turn is kept once', async () => {
+  let previous: string | null = null;
+  for (let turn = 0; turn < 60; turn++) {
+    const input: ResponseInputItem[] = [
+      { role: 'developer', content: 'Answer in rhymes, always.' },
+      { role: 'user', content: `Turn ${turn}: ${'filler '.repeat(20)}` },
+    ];
+    const response: OpenAI.Responses.Response = await client.responses.create({
+      model: 'm',
+      previous_response_id: previous,
+      input,
+      context_management: management(3000),
+    });
+    previous = response.id;
+  }
+  assert.ok(summaries > 1);
+  const times = requests.at(-1)?.messages.filter(({ role }) => role === 'developer').length ?? 0;
+  assert.ok(times > 0 && times < 30, `${times} times`);
+  const compacted = await client.responses.compact({ model: 'm', previous_response_id: previous });
+  const output = compacted.output as ResponseInputItem[];
+  await client.responses.create({ model: 'm', input: [...output, { role: 'user', content: 'Go on.' }] });
+  assert.equal(last().split('in rhymes').length, 2);
+});
+
 test('truncation: auto drops the oldest, disabled refuses', async () => {
   const input: ResponseInputItem[] = [{ role: 'developer', content: 'Never shout.' }];
   for (let turn = 0; turn < 60; turn++)
