@@ -86,7 +86,7 @@ export function createHttpClient(origin: string, options: HttpClientOptions = {}
       new Promise((resolve, reject) => {
         const { cancel } = request;
         if (cancel.aborted) return reject(cancel.reason);
-        pool.dispatch(optionsOf(request), createReceiver(cancel, resolve, reject));
+        pool.dispatch(optionsOf(request), new Receiver(cancel, resolve, reject));
       }),
     upgrade: ({ path, method, headers, cancel }) =>
       pool.upgrade({ path, method, headers, signal: cancel.signal, protocol: 'websocket' }),
@@ -111,105 +111,120 @@ const optionsOf = ({ path, method, headers, body }: HttpRequest): Dispatcher.Dis
 /** Bytes that may lie unread before the upstream is told to wait. */
 const highWater = 256 * 1024;
 
-function createReceiver(
-  cancel: Cancel,
-  resolve: (reply: HttpReply) => void,
-  reject: (error: unknown) => void,
-): Dispatcher.DispatchHandler {
-  let controller: Dispatcher.DispatchController | undefined;
-  let started = false;
-  let ended = false;
-  let failure: { error: unknown } | undefined;
-  let chunks: Buffer[] = [];
-  let size = 0;
-  let wake: (() => void) | undefined;
+/**
+ * One exchange: undici's handler, the reply's body and its iterator in one object, because one is made for every request.
+ * What came between two reads is handed out as one buffer.
+ */
+class Receiver implements Dispatcher.DispatchHandler, ByteStream, AsyncIterator<Buffer> {
+  readonly #resolve: (reply: HttpReply) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #forget: () => void;
+  #controller: Dispatcher.DispatchController | undefined = undefined;
+  #started = false;
+  #ended = false;
+  #failure: { error: unknown } | undefined = undefined;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  #wake: (() => void) | undefined = undefined;
 
-  const forget = cancel.onAbort((reason) => stop(reason));
+  constructor(cancel: Cancel, resolve: (reply: HttpReply) => void, reject: (error: unknown) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#forget = cancel.onAbort((reason) => this.#stop(reason));
+  }
 
-  const settle = (error?: { error: unknown }) => {
-    if (ended) return;
-    ended = true;
-    failure = error;
-    forget();
-    if (!started && error) reject(error.error);
-    wake?.();
-  };
-  const stop = (reason: unknown) => {
-    chunks = [];
-    size = 0;
-    settle({ error: reason });
-    controller?.abort(reason instanceof Error ? reason : new Error('aborted'));
-  };
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#ended) controller.abort(new Error('aborted'));
+  }
 
-  /** What has come since the last call, as one buffer. */
-  const take = () => {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return;
+    this.#started = true;
+    this.#resolve({ status, headers, body: this });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size > highWater) controller.pause();
+    this.#wake?.();
+  }
+
+  onResponseEnd(): void {
+    this.#settle(undefined);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#settle({ error });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Buffer> {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Buffer>> {
+    // Not a loop over `await`: what is there already is handed out in the same turn.
+    while (this.#size === 0 && !this.#ended) await this.#arrival();
+    if (this.#size > 0) return { done: false, value: this.#take() };
+    if (this.#failure) throw this.#failure.error;
+    return { done: true, value: undefined };
+  }
+
+  async return(): Promise<IteratorResult<Buffer>> {
+    this.cancel();
+    return { done: true, value: undefined };
+  }
+
+  async whole(limit: number): Promise<Buffer> {
+    while (!this.#ended && this.#size <= limit) {
+      if (this.#controller?.paused) this.#controller.resume();
+      await this.#arrival();
+    }
+    if (this.#failure) throw this.#failure.error;
+    if (this.#size > limit) {
+      this.#stop(new Error('too large'));
+      throw new TooLarge(`The reply is larger than ${limit} bytes.`);
+    }
+    return this.#take();
+  }
+
+  cancel(): void {
+    this.#stop(new Error('The reader left.'));
+  }
+
+  #settle(failure: { error: unknown } | undefined): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#failure = failure;
+    this.#forget();
+    if (!this.#started && failure) this.#reject(failure.error);
+    this.#wake?.();
+  }
+
+  #stop(reason: unknown): void {
+    this.#chunks = [];
+    this.#size = 0;
+    this.#settle({ error: reason });
+    this.#controller?.abort(reason instanceof Error ? reason : new Error('aborted'));
+  }
+
+  #take(): Buffer {
+    const chunks = this.#chunks;
     const [only] = chunks;
-    const all = chunks.length === 1 && only ? only : Buffer.concat(chunks, size);
-    chunks = [];
-    size = 0;
-    if (controller?.paused) controller.resume();
+    const all = chunks.length === 1 && only ? only : Buffer.concat(chunks, this.#size);
+    this.#chunks = [];
+    this.#size = 0;
+    if (this.#controller?.paused) this.#controller.resume();
     return all;
-  };
-  const arrival = () =>
-    new Promise<void>((done) => {
-      wake = () => {
-        wake = undefined;
+  }
+
+  #arrival(): Promise<void> {
+    return new Promise((done) => {
+      this.#wake = () => {
+        this.#wake = undefined;
         done();
       };
     });
-
-  const iterator: AsyncIterator<Buffer> = {
-    async next() {
-      // Not a loop over `await`: what is there already is handed out in the same turn.
-      while (size === 0 && !ended) await arrival();
-      if (size > 0) return { done: false, value: take() };
-      if (failure) throw failure.error;
-      return { done: true, value: undefined };
-    },
-    async return() {
-      stop(new Error('The reader left.'));
-      return { done: true, value: undefined };
-    },
-  };
-  const body: ByteStream = {
-    [Symbol.asyncIterator]: () => iterator,
-    cancel: () => stop(new Error('The reader left.')),
-    async whole(limit) {
-      while (!ended) {
-        if (size > limit) break;
-        if (controller?.paused) controller.resume();
-        await arrival();
-      }
-      if (failure) throw failure.error;
-      if (size > limit) {
-        stop(new Error('too large'));
-        throw new TooLarge(`The reply is larger than ${limit} bytes.`);
-      }
-      return take();
-    },
-  };
-
-  return {
-    onRequestStart(given) {
-      controller = given;
-      if (ended) given.abort(new Error('aborted'));
-    },
-    onResponseStart(_controller, status, headers) {
-      if (status < 200) return;
-      started = true;
-      resolve({ status, headers, body });
-    },
-    onResponseData(given, chunk) {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size > highWater) given.pause();
-      wake?.();
-    },
-    onResponseEnd() {
-      settle();
-    },
-    onResponseError(_controller, error) {
-      settle({ error });
-    },
-  };
+  }
 }

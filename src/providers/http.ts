@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import type { ChatEvent, ChatRequest, ChatStream } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { CallContext, NativeRequest, Provider, RelayRequest } from '../core/provider.ts';
+import type { CallContext, NativeRequest, Provider, RelayReply, RelayRequest } from '../core/provider.ts';
 import { type Cancel, cancelOf } from '../lib/cancel.ts';
 import {
   type ByteStream,
@@ -123,19 +123,22 @@ export function createHttpProvider(
         const reply = await post(dialect, String(body['model']), true, streamed, context, headers);
         return { events: decodeReply(name, dialect, reply) };
       }
-      const prepared = dialect.forRelay?.(body, stream) ?? { body };
-      const reply = await post(dialect, String(body['model']), stream, prepared.body, context, headers);
+      const prepared = dialect.forRelay?.(body, stream);
+      const reply = await post(dialect, String(body['model']), stream, prepared?.body ?? body, context, headers);
       const form = formOf(reply.headers);
       if (form === 'page') throw notTheProtocol(name, reply.body);
       if (form !== (stream ? 'stream' : 'json') && form !== 'unknown')
         return { events: decodeReply(name, dialect, reply) };
-      return {
+      const relayed: RelayReply = {
         status: reply.status,
         headers: { 'content-type': String(reply.headers['content-type'] ?? defaultType(stream)) },
-        body: stream ? failingWith(reply.body, (error) => readError(name, error)) : [await wholeText(name, reply.body)],
+        body: stream
+          ? failingWith(reply.body, (error) => readError(name, error))
+          : [inUtf8(name, await wholeBody(name, reply.body))],
         scanner: dialect.createRelayScanner(),
-        ...(prepared.filter && { filter: prepared.filter }),
       };
+      if (prepared?.filter) relayed.filter = prepared.filter;
+      return relayed;
     },
     native: async (request, context) => call.raw(traced(request, context), cancelIn(context)),
     nativeSocket: (request, context) => call.socket(traced(request, context), cancelIn(context)),
@@ -196,10 +199,13 @@ function createCaller({
   // The query of the base URL (`?api-version=…`) goes with every path.
   const locate = (path: string) => base + (search ? path + (path.includes('?') ? '&' : '?') + search.slice(1) : path);
 
-  const send = (request: HttpRequest) =>
-    client.send(request).catch((error: unknown) => {
+  const send = async (request: HttpRequest) => {
+    try {
+      return await client.send(request);
+    } catch (error) {
       throw connectionError(name, error, request.cancel);
-    });
+    }
+  };
   /** By key, made once: nearly every request has the same. */
   const usualHeaders = new Map<string, Record<string, string>>();
   const headersFor = (key: string, hasBody: boolean, own: Record<string, string> | undefined) => {
@@ -244,7 +250,8 @@ function createCaller({
       for (;;) {
         const key = ring.take();
         const headers = headersFor(key, body !== undefined, own);
-        const request = { method, path: locate(path), headers, cancel, ...(body !== undefined && { body }) };
+        const request: HttpRequest & { body?: string } = { method, path: locate(path), headers, cancel };
+        if (body !== undefined) request.body = body;
         const reply = await send(sign ? await signed({ ...request, headers: { ...headers } }) : request);
         if (reply.status < 300) return reply;
         const error = await failure(name, reply, dialect, key);
@@ -374,10 +381,13 @@ function notTheProtocol(name: string, body?: ByteStream): ViaductError {
   );
 }
 
-const wholeBody = (name: string, body: ByteStream): Promise<Buffer> =>
-  body.whole(replyLimit).catch((error: unknown) => {
+async function wholeBody(name: string, body: ByteStream): Promise<Buffer> {
+  try {
+    return await body.whole(replyLimit);
+  } catch (error) {
     throw readError(name, error);
-  });
+  }
+}
 
 /** Failures while a body is read: ours pass, an abort's reason is one of them. */
 function readError(name: string, error: unknown): ViaductError {
@@ -427,9 +437,8 @@ async function* decodeReply(name: string, dialect: Dialect, { headers, body }: H
   if (events.length > 0) yield events;
 }
 
-/** A unary reply; the scanner says whether it is an answer. */
-async function wholeText(name: string, body: ByteStream): Promise<Buffer> {
-  const bytes = await wholeBody(name, body);
+/** A whole reply of text; the scanner says whether it is an answer. */
+function inUtf8(name: string, bytes: Buffer): Buffer {
   if (!isUtf8(bytes)) throw notTheProtocol(name);
   return bytes;
 }
