@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ConfigError, jsonSchema, loadSettings, parseConfig, parseDuration, reloaded, watchFiles } from './config.ts';
+import {
+  ConfigError,
+  configPlaces,
+  jsonSchema,
+  loadSettings,
+  parseConfig,
+  parseDuration,
+  reloaded,
+  watchFiles,
+} from './config.ts';
 
 const parse = (text: string, env: Record<string, string> = {}) => parseConfig(text, 'viaduct.yaml', env);
 const problemsOf = (text: string, env: Record<string, string> = {}): string[] => {
@@ -169,6 +178,36 @@ test('a changed file is read again, a bad one is reported', async () => {
   rmSync(folder, { recursive: true });
 });
 
+test('a file that appears is read, one that goes for a moment changes nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'viaduct-config-'));
+  const env = { VIADUCT_HOME: join(folder, 'home') };
+  mkdirSync(env.VIADUCT_HOME);
+  const [own = '', general = ''] = configPlaces(env, folder);
+  const ports: number[] = [loadSettings(env, folder).config.server.port];
+  const stop = watchFiles(
+    [own, general, join(folder, 'nowhere', 'viaduct.yaml')],
+    () => {
+      ports.push(loadSettings(env, folder).config.server.port);
+    },
+    (error) => assert.fail(String(error)),
+  );
+  const until = async (port: number) => {
+    for (let waited = 0; ports.at(-1) !== port && waited < 5000; waited += 20) await sleep(20);
+    assert.equal(ports.at(-1), port);
+  };
+  writeFileSync(general, 'server: { port: 2 }');
+  await until(2);
+  writeFileSync(own, 'server: { port: 3 }');
+  await until(3);
+  rmSync(own);
+  await sleep(300);
+  writeFileSync(own, 'server: { port: 4 }');
+  await until(4);
+  assert.deepEqual(ports, [11434, 2, 3, 4]);
+  stop();
+  rmSync(folder, { recursive: true });
+});
+
 test('a configuration read again: all of it is in force but what needs a start, which is named', () => {
   const old = parseConfig('server: { port: 1, origins: [] }\nengine: { max_queue: 3 }', 'viaduct.yaml', {});
   const text = `
@@ -179,11 +218,11 @@ limits: { models: { m: { rpm: 1 } } }
 auth: { mode: required }
 `;
   const { inForce, waiting } = reloaded(old, parseConfig(text, 'viaduct.yaml', {}));
-  assert.deepEqual(waiting, ['server.port', 'server.tls', 'database', 'engine.max_queue']);
+  assert.deepEqual(waiting, ['server.port', 'server.tls', 'database']);
   assert.equal(inForce.server.port, 1);
   assert.equal(inForce.server.tls, undefined);
   assert.equal(inForce.database, 'sqlite');
-  assert.equal(inForce.engine.max_queue, 3);
+  assert.equal(inForce.engine.max_queue, 4);
   assert.deepEqual(inForce.server.origins, ['https://a.example']);
   assert.deepEqual(inForce.engine.image_hosts, ['img.internal']);
   assert.equal(inForce.auth.mode, 'required');

@@ -28,11 +28,16 @@ export type Settings = {
 export const homeOf = (env: Variables = process.env): string =>
   resolve(env['VIADUCT_HOME'] || join(homedir(), '.viaduct'));
 
-/** VIADUCT_CONFIG, else ./viaduct.yaml, else viaduct.yaml in VIADUCT_HOME; undefined when none is there. */
-export function configFile(env: Variables = process.env, folder = process.cwd()): string | undefined {
+/** Where a configuration may lie, the place that counts most first: VIADUCT_CONFIG alone, else ./viaduct.yaml and viaduct.yaml in VIADUCT_HOME. */
+export function configPlaces(env: Variables = process.env, folder = process.cwd()): string[] {
   const named = env['VIADUCT_CONFIG'];
-  if (named) return resolve(folder, named);
-  return [join(folder, 'viaduct.yaml'), join(homeOf(env), 'viaduct.yaml')].find((file) => existsSync(file));
+  return named ? [resolve(folder, named)] : [join(folder, 'viaduct.yaml'), join(homeOf(env), 'viaduct.yaml')];
+}
+
+/** The one that is read; undefined when there is none. A file that VIADUCT_CONFIG names is read whether it is there or not. */
+export function configFile(env: Variables = process.env, folder = process.cwd()): string | undefined {
+  const places = configPlaces(env, folder);
+  return env['VIADUCT_CONFIG'] ? places[0] : places.find((file) => existsSync(file));
 }
 
 /** Throws ConfigError, with every problem of the file, or when the file that VIADUCT_CONFIG names cannot be read. */

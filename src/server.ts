@@ -10,7 +10,7 @@ import { listen } from './api/listen.ts';
 import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
 import { attachNativeWebSocket } from './api/providers.ts';
 import { refuseOpenBind } from './api/security.ts';
-import { type Config, loadSettings, relativeTo, reloaded, type Settings, watchFiles } from './config.ts';
+import { type Config, configPlaces, loadSettings, relativeTo, reloaded, type Settings, watchFiles } from './config.ts';
 import type { Provider } from './core/provider.ts';
 import { createScheduler } from './engine/scheduler.ts';
 import { type Boundary, createBoundary } from './gateway/boundary.ts';
@@ -32,7 +32,14 @@ import { createLog } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import { createRequestLog } from './telemetry/request-log.ts';
 import { createTracing, tracesAreWanted } from './telemetry/traces.ts';
-import { boundaryOptions, boundarySettings, engineOf, schedulerOptions, securityOptions } from './wiring.ts';
+import {
+  boundaryOptions,
+  boundarySettings,
+  engineOf,
+  schedulerOptions,
+  schedulerSettings,
+  securityOptions,
+} from './wiring.ts';
 
 export type ServerOptions = {
   /** Instead of the configured address; port 0 takes any free one. */
@@ -74,7 +81,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const models = createModelStore({ roots: storeRoots(environment), pinned: () => pinned });
   // Requests look names up in memory: it must be filled before the first one.
   await models.list();
-  const scheduler = createScheduler(schedulerOptions(settings, log));
+  const scheduler = createScheduler(schedulerOptions(settings, () => inForce, log));
   /** Read at every request, and filled anew when the configuration changes. */
   const imageHosts = [...config.engine.image_hosts];
   const local = createLocalProvider({ models, scheduler, imageHosts });
@@ -150,20 +157,19 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       pinned = await pinsOf(read);
       app.secureAgain(securityOptions({ ...settings, config: next }, host));
       gateway.configure({ ...setup(next), ...boundary.configure(boundarySettings(next)) });
+      scheduler.configure(schedulerSettings(next));
       imageHosts.splice(0, Infinity, ...next.engine.image_hosts);
       inForce = next;
-      log.info({ file: settings.file }, 'The configuration was read again.');
+      log.info({ file: read.file }, 'The configuration was read again.');
       log.setLevel(options.quiet ? 'silent' : next.log.level);
       if (waiting.length > 0)
         log.warn({ settings: waiting }, 'Changes of these settings take effect at the next start.');
     };
-    const watching = settings.file
-      ? [
-          watchFiles([settings.file], reload, (error) =>
-            log.error({ error }, 'The new configuration is not used; the old one stays.'),
-          ),
-        ]
-      : [];
+    const watching = [
+      watchFiles(configPlaces(environment), reload, (error) =>
+        log.error({ error }, 'The new configuration is not used; the old one stays.'),
+      ),
+    ];
     const { tls } = securityOptions(settings, host);
     if (tls)
       watching.push(

@@ -3,13 +3,16 @@ import type { SecurityOptions } from './api/security.ts';
 import { type Config, relativeTo, type Settings } from './config.ts';
 import { type Engine, findEngine } from './engine/engine.ts';
 import { installEngine } from './engine/install.ts';
-import type { SchedulerOptions } from './engine/scheduler.ts';
+import type { SchedulerOptions, SchedulerSettings } from './engine/scheduler.ts';
 import type { BoundaryOptions, BoundarySettings } from './gateway/boundary.ts';
 import { listensOnLoopback } from './lib/server-address.ts';
 import type { Log } from './telemetry/log.ts';
 
 /** The engine, installed when there is none yet; `report` gets each step once. */
-export async function engineOf({ config, home }: Settings, report: (step: string) => void): Promise<Engine> {
+export async function engineOf(
+  { config, home }: Pick<Settings, 'config' | 'home'>,
+  report: (step: string) => void,
+): Promise<Engine> {
   let last = '';
   const found = await findEngine({ configured: config.engine.path, home });
   return (
@@ -24,17 +27,24 @@ export async function engineOf({ config, home }: Settings, report: (step: string
   );
 }
 
-export function schedulerOptions(settings: Settings, log: Log): SchedulerOptions {
-  const { keep_alive, parallel, context, max_loaded, max_queue } = settings.config.engine;
+/** `inForce`: the configuration of the moment. */
+export function schedulerOptions({ home }: Settings, inForce: () => Config, log: Log): SchedulerOptions {
+  return {
+    ...schedulerSettings(inForce()),
+    engine: () => engineOf({ config: inForce(), home }, (step) => log.info({ step }, 'installing the engine')),
+    log,
+  };
+}
+
+export function schedulerSettings({ engine }: Config): SchedulerSettings {
+  const { keep_alive, parallel, context, max_loaded, max_queue } = engine;
   const given = (value: number | 'auto') => (value === 'auto' ? undefined : value);
   return {
-    engine: () => engineOf(settings, (step) => log.info({ step }, 'installing the engine')),
     keepAlive: keep_alive / 1000,
     parallel: given(parallel),
     context: given(context),
     maxLoaded: given(max_loaded),
     maxQueue: max_queue,
-    log,
   };
 }
 

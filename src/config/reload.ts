@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from './schema.ts';
 
-/** Settings that something holds on to from its start: a socket, a database, loaded models. Everything else changes at once. */
+/** Settings that something holds on to from its start: a socket, a database. Everything else changes at once. */
 const fixed: [section: keyof Config, key?: string][] = [
   ['server', 'host'],
   ['server', 'port'],
@@ -13,9 +13,6 @@ const fixed: [section: keyof Config, key?: string][] = [
   ['database'],
   ['redis'],
   ['traces'],
-  ...(['path', 'keep_alive', 'parallel', 'context', 'max_loaded', 'max_queue'] as const).map(
-    (key): [keyof Config, string] => ['engine', key],
-  ),
 ];
 
 /** `old`: what is in force. `inForce`: what is from now on; `waiting`: names of changed settings that are not, `server.port`. */

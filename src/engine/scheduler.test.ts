@@ -235,6 +235,21 @@ test('a model that nobody uses is unloaded when its time is over', async () => {
   await until('expiry', () => scheduler.loaded().length === 0);
 });
 
+test('other settings are in force from the next request on', async () => {
+  const scheduler = schedulerOf({ keepAlive: 3600 });
+  const ask = async () => {
+    const lease = await scheduler.acquire(smollm, { signal: never });
+    lease.release();
+    return lease;
+  };
+  const first = await ask();
+  scheduler.configure({ context: 512, parallel: 1, keepAlive: 0.2 });
+  const second = await ask();
+  assert.notEqual(second.runner, first.runner);
+  assert.equal(second.contextLength, 512);
+  assert.equal((await slotsOf((await scheduler.acquire(smollm, { signal: never })).runner)).length, 1);
+});
+
 test('a shared prefix is not evaluated twice', async () => {
   const scheduler = schedulerOf({ context: 4096 });
   const lease = await scheduler.acquire(smollm, { signal: never });

@@ -74,6 +74,8 @@ export type Scheduler = {
   load(name: string): { queued: number; expectedWaitMs: number };
   /** The context that a load without wishes would get or has got, tokens; for `show` and /v1/models. */
   contextOf(model: ResolvedModel): Promise<number>;
+  /** Work by other settings from now on; what is loaded stays as it is. */
+  configure(settings: SchedulerSettings): void;
   /** Refuse new work, let running requests end for at most `graceMs`, then end every runner. */
   close(graceMs?: number): Promise<void>;
 };
@@ -85,9 +87,8 @@ export type Log = {
   warn(fields: object, message: string): void;
 };
 
-export type SchedulerOptions = {
-  /** Find the engine, installing it when needed; called at every load. */
-  engine: () => Promise<Engine>;
+/** What may change while it works: `keepAlive` for requests from then on, the rest for loads. */
+export type SchedulerSettings = {
   /** Seconds; as in AcquireOptions. */
   keepAlive?: number;
   /** Slots of each runner; absent means what suits its size. */
@@ -98,6 +99,11 @@ export type SchedulerOptions = {
   maxLoaded?: number | undefined;
   /** Requests that may wait for one runner. */
   maxQueue?: number;
+};
+
+export type SchedulerOptions = SchedulerSettings & {
+  /** Find the engine, installing it when needed; called at every load. */
+  engine: () => Promise<Engine>;
   /** Threads of each runner; absent means the engine's choice. */
   threads?: number | undefined;
   /** Bytes that may be taken now; for tests. */
@@ -131,8 +137,8 @@ type Entry = {
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { log } = options;
-  const keepAliveDefault = options.keepAlive ?? defaultKeepAlive;
-  const maxQueue = options.maxQueue ?? defaultMaxQueue;
+  let settings: SchedulerSettings = options;
+  const keepAliveDefault = () => settings.keepAlive ?? defaultKeepAlive;
   const memoryNow = options.available ?? availableMemory;
   const entries = new Set<Entry>();
   /** Runners on their way out: they still hold memory. */
@@ -151,7 +157,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const wanted = (model: ResolvedModel, numCtx: number | undefined): number | undefined => {
     if (numCtx !== undefined) checkContext(numCtx);
     const fromFile = model.params['num_ctx'];
-    const context = numCtx ?? (typeof fromFile === 'number' && fromFile >= 2 ? fromFile : options.context);
+    const context = numCtx ?? (typeof fromFile === 'number' && fromFile >= 2 ? fromFile : settings.context);
     return context === undefined ? undefined : Math.min(context, trainedContext(model));
   };
 
@@ -220,7 +226,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
    */
   const planFor = async (entry: Entry): Promise<LoadPlan | undefined> => {
     const others = othersThan(entry);
-    if (others.length >= (options.maxLoaded ?? Number.POSITIVE_INFINITY)) return undefined;
+    if (others.length >= (settings.maxLoaded ?? Number.POSITIVE_INFINITY)) return undefined;
     const taken = others.reduce((sum, { loaded, booked }) => sum + (loaded ? loaded.plan.weights : booked), 0);
     return plan(entry.model, entry.purpose, entry.asked, (await memoryNow()) - taken);
   };
@@ -231,7 +237,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       memory: memoryOf(model),
       trained: trainedContext(model),
       context,
-      parallel: options.parallel,
+      parallel: settings.parallel,
       available,
     });
 
@@ -313,10 +319,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       model,
       purpose,
       asked,
-      queue: createQueue(maxQueue),
+      queue: createQueue(settings.maxQueue ?? defaultMaxQueue),
       loading: Promise.resolve(),
       booked: 0,
-      keepAlive: keepAliveDefault,
+      keepAlive: keepAliveDefault(),
       lastUsed: performance.now(),
       expiresAt: undefined,
       leaving: false,
@@ -370,7 +376,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         // The name that it was last asked by is the one that is shown.
         entry.model = model;
         const cold = entry.loaded === undefined;
-        entry.keepAlive = keepAlive ?? keepAliveDefault;
+        entry.keepAlive = keepAlive ?? keepAliveDefault();
         const held = await lease(entry, acquireOptions).finally(() => {
           if (entry.loaded && isIdle(entry)) rest(entry);
         });
@@ -423,6 +429,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         expectedWaitMs = Math.max(expectedWaitMs, entry.queue.expectedWaitMs());
       }
       return { queued, expectedWaitMs };
+    },
+
+    configure(next) {
+      settings = next;
+      changed();
     },
 
     async contextOf(model) {

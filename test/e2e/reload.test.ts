@@ -89,7 +89,7 @@ prices: { openai/gpt-5-nano: { input: 1000000, output: 0 } }
     assert.ok(Number(dear.headers.get('x-viaduct-cost')) >= 1, String(dear.headers.get('x-viaduct-cost')));
     await ask(server);
     assert.equal((await ask(server)).status, 429);
-    assert.match(server.log(), /"settings":\["server\.trusted_proxies","database","engine\.keep_alive"\]/);
+    assert.match(server.log(), /"settings":\["server\.trusted_proxies","database"\]/);
 
     await rewrite(server, home, `${models(upstream.origin)}auth: { mode: required }\nlog: { level: warn }\n`);
     assert.equal((await ask(server)).status, 401);
@@ -129,6 +129,29 @@ prices: { openai/gpt-5-nano: { input: 1000000, output: 0 } }
       ],
     );
   });
+});
+
+test('a viaduct.yaml that comes after the start is read; the engine keeps to it', async (t) => {
+  const home = await makeHome(['smollm2:135m']);
+  const server = await startTestServer({ home });
+  t.after(async () => {
+    await server.close();
+    rmSync(home, { recursive: true, force: true });
+  });
+  const generate = async () => {
+    const body = JSON.stringify({ model: 'smollm2:135m', prompt: 'Hi', stream: false, options: { num_predict: 1 } });
+    assert.equal((await fetch(`${server.url}/api/generate`, { method: 'POST', body })).status, 200);
+    const loaded = (await (await fetch(`${server.url}/api/ps`)).json()) as {
+      models: { expires_at: string; context_length: number }[];
+    };
+    const [model] = loaded.models;
+    assert.ok(model);
+    return { minutes: Math.round((Date.parse(model.expires_at) - Date.now()) / 60_000), context: model.context_length };
+  };
+  assert.equal((await generate()).minutes, 5);
+  await rewrite(server, home, 'engine: { keep_alive: 1h, context: 512 }\n');
+  assert.deepEqual(await generate(), { minutes: 60, context: 512 });
+  assert.doesNotMatch(server.log(), /at the next start/);
 });
 
 test('a renewed certificate is served from the next connection on; one that is broken is not', async (t) => {
