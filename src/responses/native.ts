@@ -35,6 +35,15 @@ export async function compactsItself({ latest }: Conversation, { model }: Settin
   return able === 'all' || (able === 'some' && hasForeignCompaction(latest));
 }
 
+/** True for the refusal of a server that speaks this protocol, but an older one: it takes the field itself for a mistake. */
+export function isManagementUnknown(thrown: unknown): boolean {
+  const { status, param, message } = ViaductError.from(thrown);
+  if (status !== 400) return false;
+  return param === 'context_management' || (message.includes('context_management') && unknownWords.test(message));
+}
+
+const unknownWords = /unknown|unrecogni[sz]ed|unsupported|not supported|unexpected|extra|not permitted/i;
+
 /** The client's body with the context in place of what only this server knows; `managed`: with its `context_management`. */
 export function nativeBody(
   body: JsonObject,

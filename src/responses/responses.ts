@@ -38,7 +38,7 @@ const mostCompacted = 8000;
 export async function createResponses({ db, secret, now, exclusive }: ResponsesOptions) {
   const stores: Stores = { responses: responseStore(db), conversations: conversationStore(db) };
   const sealer = createSealer(secret);
-  const deps = { stores, sealer, now };
+  const deps = { stores, sealer, now, unmanaged: new Set<string>() };
   const log = createEventLog(stores.responses);
   const addToConversation = async (turn: Turn, owner: string) => {
     const { conversationId, input } = turn.context;

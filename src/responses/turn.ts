@@ -25,12 +25,18 @@ import { conversationOf, plain } from './compaction.ts';
 import { type Context, type Memory, resolveContext, type Stores } from './context.ts';
 import { askWithin, type Fitted } from './fit.ts';
 import { newId } from './ids.ts';
-import { compactsItself, nativeBody, nativeEvents } from './native.ts';
+import { compactsItself, isManagementUnknown, nativeBody, nativeEvents } from './native.ts';
 import { openReasoning, type Sealer } from './seal.ts';
-import { checkSeals } from './sealed-items.ts';
+import { checkSeals, hasForeignCompaction } from './sealed-items.ts';
 import { createToolFilter } from './tool-limits.ts';
 
-export type TurnDeps = { stores: Stores; sealer: Sealer; now: () => number };
+export type TurnDeps = {
+  stores: Stores;
+  sealer: Sealer;
+  now: () => number;
+  /** Models whose provider turned out not to know `context_management`. */
+  unmanaged: Set<string>;
+};
 
 export type TurnOptions = {
   /** Responses that the connection remembers. */
@@ -76,7 +82,7 @@ export type Turn = {
 export async function prepareTurn(
   body: JsonObject,
   caller: Caller,
-  { stores, sealer, now }: TurnDeps,
+  { stores, sealer, now, unmanaged }: TurnDeps,
   { memory, session, stream, keep, relay }: TurnOptions = {},
 ): Promise<Turn> {
   const settings = decodeSettings(stream ? { ...body, stream } : body);
@@ -87,8 +93,11 @@ export async function prepareTurn(
   const conversation = conversationOf([...context.before, ...context.input], owner, sealer);
   // What a client can get wrong in its items is found here, before anything runs.
   checkItems(plain(conversation), openThought);
-  const managedThere = settings.context_management != null && (await compactsItself(conversation, settings, caller));
-  const untouched = settings.context_management == null || managedThere ? relay : undefined;
+  let managedThere =
+    settings.context_management != null &&
+    !unmanaged.has(settings.model) &&
+    (await compactsItself(conversation, settings, caller));
+  const untouched = () => (settings.context_management == null || managedThere ? relay : undefined);
 
   const id = newId('resp');
   const encoder = createStreamEncoder({
@@ -109,7 +118,7 @@ export async function prepareTurn(
     protocol: 'openai-responses',
     model: settings.model,
     stream: settings.stream ?? false,
-    body: untouched ?? nativeBody(stream ? { ...body, stream } : body, settings, fitting, openThought, managedThere),
+    body: untouched() ?? nativeBody(stream ? { ...body, stream } : body, settings, fitting, openThought, managedThere),
     decode() {
       refuseForeignSettings(settings);
       refuseHostedTools(settings);
@@ -118,10 +127,20 @@ export async function prepareTurn(
       return session === undefined ? request : { ...request, local: { ...request.local, session } };
     },
   });
+  const ask = async (): Promise<Fitted> => {
+    try {
+      return await askWithin(conversation, { caller, settings, sealer, callOf, managedThere });
+    } catch (thrown) {
+      if (!managedThere || hasForeignCompaction(conversation.latest) || !isManagementUnknown(thrown)) throw thrown;
+      unmanaged.add(settings.model);
+      managedThere = false;
+      return ask();
+    }
+  };
   let fitted: Fitted | undefined;
   let begun: Promise<void> | undefined;
   const begin = () => {
-    begun ??= askWithin(conversation, { caller, settings, sealer, callOf, managedThere }).then(
+    begun ??= ask().then(
       (given) => {
         fitted = given;
       },
@@ -196,7 +215,7 @@ export async function prepareTurn(
       return fitted?.answer;
     },
     get relay() {
-      return untouched && fitted && 'relay' in fitted.answer ? fitted.answer.relay : undefined;
+      return untouched() && fitted && 'relay' in fitted.answer ? fitted.answer.relay : undefined;
     },
     get failure() {
       return failure;

@@ -26,7 +26,8 @@ const tools = recorded('openai-sse-responses-tool-use-streaming.json');
 let upstream: Server;
 let app: ResponsesApp;
 let client: OpenAI;
-let reply: { type: string; body: string; later?: string; without?: string };
+let reply: { type: string; body: string; later?: string; without?: string; unknown?: string; refused?: string };
+let known = false;
 let asked: Wire[] = [];
 let paths: string[] = [];
 
@@ -38,6 +39,15 @@ before(async () => {
     asked.push(JSON.parse(Buffer.concat(chunks).toString()) as Wire);
     if (reply.without === request.url) {
       response.writeHead(404, { 'content-type': 'application/json' }).end('{"error":{"message":"Not Found"}}');
+      return;
+    }
+    const unknown = reply.unknown !== undefined && reply.unknown in (asked.at(-1) ?? {}) ? reply.unknown : undefined;
+    const param = unknown ?? reply.refused;
+    if (param !== undefined) {
+      const code = unknown ? 'unknown_parameter' : 'invalid_value';
+      const message = unknown ? `Unknown parameter: '${param}'.` : `Invalid value for '${param}'.`;
+      const error = { message, type: 'invalid_request_error', param, code };
+      response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ error }));
       return;
     }
     response.setHeader('content-type', reply.type);
@@ -230,6 +240,32 @@ test('a server that speaks its protocol but cannot compact is asked for a summar
   const { output } = await client.responses.compact({ model: 'm', input });
   assert.deepEqual(typesOf(output), ['compaction']);
   assert.deepEqual([...new Set(paths)], ['/v1/responses/compact', '/v1/chat/completions']);
+});
+
+test('a server that does not know context_management is asked without it, and compacted for here from then on', async () => {
+  const body = { model: 'old', input: 'Old news. '.repeat(800), max_output_tokens: 100 };
+  const context_management = [{ type: 'compaction' as const, compact_threshold: 1000 }];
+  const managed = (wire: Wire) => 'context_management' in wire;
+  for (const store of [false, true, false]) {
+    asked = [];
+    reply = { ...json(search), unknown: 'context_management' };
+    const { output } = await client.responses.create({ ...body, store, context_management });
+    assert.equal(output.at(-1)?.type, 'message');
+    const first = asked[0] ?? {};
+    assert.equal(managed(first), !known, 'it is told once');
+    known = true;
+    assert.ok(!managed(asked.at(-1) ?? first));
+  }
+  reply = json(search);
+  asked = [];
+  await client.responses.create({ ...body, model: 'm', context_management });
+  assert.ok(managed(asked[0] ?? {}), 'other models are as they were');
+});
+
+test('what a provider says against the values of context_management is told', async () => {
+  reply = { ...json(search), refused: 'context_management[0].compact_threshold' };
+  const asking = client.responses.create({ model: 'm', input: 'x', context_management: [{ type: 'compaction' }] });
+  await assert.rejects(asking, { status: 400, param: 'context_management[0].compact_threshold' });
 });
 
 test('context_management goes to the provider; what it compacted stands for the chain from then on', async () => {
