@@ -24,7 +24,8 @@ export function importLiteLlm(text: string): Imported {
   const providers = createProviders();
   const router = { ...fields(root['litellm_settings']), ...fields(root['router_settings']) };
   const groups = new Map<string, Group>();
-  for (const entry of list) addDeployment(fields(entry), { providers, groups, note });
+  const credentials = credentialsIn(root['credential_list']);
+  for (const entry of list) addDeployment(fields(entry), { providers, groups, credentials, note });
 
   setStrategy(router, groups, note);
   addFallbacks(router, groups, note);
@@ -32,6 +33,10 @@ export function importLiteLlm(text: string): Imported {
   const timeout = seconds(router['timeout'] ?? router['request_timeout']);
   const retries = router['num_retries'];
 
+  if ([...groups.values()].some(({ rpm, tpm }) => rpm || tpm))
+    note(
+      'rpm and tpm of deployments add up to limits of their model, which are enforced; LiteLLM only weighs by them unless told otherwise.',
+    );
   const { models, limits, prices } = entriesOf(groups, timeout, typeof retries === 'number' ? retries : undefined);
 
   noteLeftOut(root, note);
@@ -51,6 +56,18 @@ export function importLiteLlm(text: string): Imported {
   return { yaml: `${head.map((line) => `# ${line}`).join('\n')}\n${yaml}`, notes };
 }
 
+/** Settings that several deployments share, by name. */
+function credentialsIn(list: unknown): Map<string, Fields> {
+  const entries = Array.isArray(list) ? list.map(fields) : [];
+  return new Map(
+    entries.map(({ credential_name, credential_values }) => [String(credential_name), fields(credential_values)]),
+  );
+}
+
+/** Ours are at most ten. */
+const retriesOf = (value: number | undefined) => (value === undefined ? undefined : Math.min(10, Math.round(value)));
+const limitOf = (value: number | undefined) => (value ? Math.ceil(value) : undefined);
+
 /** The new file's sections that are made of groups. */
 function entriesOf(groups: Map<string, Group>, timeout: string | undefined, retries: number | undefined) {
   const models: Fields = {};
@@ -59,14 +76,14 @@ function entriesOf(groups: Map<string, Group>, timeout: string | undefined, retr
   for (const [name, group] of groups) {
     models[name] = defined({
       targets: group.targets.map(({ to, weight, tags }) =>
-        weight === undefined && !tags ? to : defined({ to, weight, tags }),
+        (weight === undefined || group.strategy !== 'weighted') && !tags ? to : defined({ to, weight, tags }),
       ),
       strategy: group.strategy,
       timeout: nonEmpty({ first_token: group.firstToken, total: group.total ?? timeout }),
-      retries: group.retries ?? retries,
+      retries: retriesOf(group.retries ?? retries),
       content_filter_fallback: group.contentFilter,
     });
-    if (group.rpm || group.tpm) limits[name] = defined({ rpm: group.rpm, tpm: group.tpm });
+    if (group.rpm || group.tpm) limits[name] = defined({ rpm: limitOf(group.rpm), tpm: limitOf(group.tpm) });
     for (const { to, price } of group.targets) if (price) prices[to] = price;
   }
   return { models, limits, prices };
@@ -80,8 +97,15 @@ function noteLeftOut(root: Fields, note: Note): void {
       'general_settings.master_key is not written into the file: set VIADUCT_ADMIN_KEY to it. Keys of users are made anew: viaduct keys create NAME.',
     );
   noteRest(general, 'general_settings', new Set(['master_key', 'database_url']), note);
-  noteRest(fields(root['litellm_settings']), 'litellm_settings', routerKeys, note);
+  const settings = fields(root['litellm_settings']);
+  if (settings['max_budget'] !== undefined)
+    note(
+      `litellm_settings.max_budget: make a budget of ${settings['max_budget']} USD (${settings['budget_duration'] ?? 'no duration given'}) for all keys, with POST /admin/budgets or in the console.`,
+    );
+  noteRest(settings, 'litellm_settings', new Set([...routerKeys, 'max_budget', 'budget_duration']), note);
   noteRest(fields(root['router_settings']), 'router_settings', routerKeys, note);
+  const sections = Object.keys(root).filter((key) => !carriedSections.has(key));
+  if (sections.length > 0) note(`Of the file's sections, ${sections.join(', ')} ${were(sections)} left out.`);
   if (root['environment_variables']) note('environment_variables: set these in the environment of the server.');
   if (general['database_url'] !== undefined)
     note('general_settings.database_url is LiteLLM’s own database; Viaduct makes its tables beside it.');
@@ -107,8 +131,19 @@ const routerKeys = new Set([
 
 function noteRest(section: Fields, name: string, known: Set<string>, note: Note): void {
   const rest = Object.keys(section).filter((key) => !known.has(key));
-  if (rest.length > 0) note(`${name}: ${rest.join(', ')} ${rest.length === 1 ? 'was' : 'were'} left out.`);
+  if (rest.length > 0) note(`${name}: ${rest.join(', ')} ${were(rest)} left out.`);
 }
+
+const were = (names: string[]) => (names.length === 1 ? 'was' : 'were');
+
+const carriedSections = new Set([
+  'model_list',
+  'credential_list',
+  'litellm_settings',
+  'router_settings',
+  'general_settings',
+  'environment_variables',
+]);
 
 function redisUrl(router: Fields): string | undefined {
   if (router['redis_url'] !== undefined) return String(variable(router['redis_url']));

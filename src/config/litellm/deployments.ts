@@ -5,6 +5,8 @@ import { defined, type Fields, fields, number, seconds } from './values.ts';
 export type Target = {
   to: string;
   weight?: number | undefined;
+  /** LiteLLM tries the lowest first. */
+  order?: number | undefined;
   tags?: string[] | undefined;
   price?: Fields | undefined;
 };
@@ -19,7 +21,13 @@ export type Group = {
   contentFilter?: boolean | undefined;
 };
 export type Note = (sentence: string) => void;
-type Parts = { providers: ReturnType<typeof createProviders>; groups: Map<string, Group>; note: Note };
+type Parts = {
+  providers: ReturnType<typeof createProviders>;
+  groups: Map<string, Group>;
+  /** `credential_list` by name. */
+  credentials: Map<string, Fields>;
+  note: Note;
+};
 
 /** Settings of a deployment that have a place in ours. */
 const carried = new Set([
@@ -39,6 +47,10 @@ const carried = new Set([
   'tags',
   'input_cost_per_token',
   'output_cost_per_token',
+  'cache_read_input_token_cost',
+  'cache_creation_input_token_cost',
+  'order',
+  'litellm_credential_name',
   'vertex_project',
   'vertex_location',
   'vertex_credentials',
@@ -50,10 +62,21 @@ const carried = new Set([
   'custom_llm_provider',
 ]);
 
+/** Settings that are a request's own. */
+const ofRequests =
+  /^(temperature|top_p|top_k|max_tokens|max_completion_tokens|stop|seed|n|user|frequency_penalty|presence_penalty|reasoning_effort|thinking|response_format|tools|tool_choice|extra_body|logprobs|metadata|prompt_cache_key|service_tier|verbosity|dimensions|input_type)$/;
+
 /** One entry of `model_list`; what cannot be carried over is noted. */
-export function addDeployment(entry: Fields, { providers, groups, note }: Parts): void {
+export function addDeployment(entry: Fields, { providers, groups, credentials, note }: Parts): void {
   const name = String(entry['model_name'] ?? '');
-  const params = fields(entry['litellm_params']);
+  const own = fields(entry['litellm_params']);
+  const credential = own['litellm_credential_name'];
+  const known = credentials.get(String(credential));
+  if (credential !== undefined && !known) note(`${name}: no entry of credential_list is called "${credential}".`);
+  // Weights and limits may stand beside the parameters, too.
+  const { weight, rpm, tpm } = entry;
+  const params = { ...defined({ weight, rpm, tpm }), ...known, ...own };
+  const info = fields(entry['model_info']);
   const full = String(params['model'] ?? '');
   if (name === '' || full === '') {
     note('An entry of model_list without model_name or litellm_params.model was left out.');
@@ -66,6 +89,10 @@ export function addDeployment(entry: Fields, { providers, groups, note }: Parts)
     );
     return;
   }
+  if (place.model === '') {
+    note(`${name}: "${full}" names no model; write its target by hand.`);
+    return;
+  }
   const provider = providers.nameFor(place.kind, place.settings);
   if (name.includes('*') || place.model.includes('*')) {
     note(`${name}: every model of ${provider} is reachable as ${provider}/MODEL without an entry.`);
@@ -73,14 +100,7 @@ export function addDeployment(entry: Fields, { providers, groups, note }: Parts)
   }
   const group = groups.get(name) ?? { targets: [] };
   groups.set(name, group);
-  group.targets.push(
-    defined({
-      to: `${provider}/${place.model}`,
-      weight: number(params['weight']),
-      tags: Array.isArray(params['tags']) ? params['tags'].map(String) : undefined,
-      price: priceOf(params),
-    }) as Target,
-  );
+  addTarget(group, `${provider}/${place.model}`, params, info);
   group.total ??= seconds(params['timeout']);
   group.firstToken ??= seconds(params['stream_timeout']);
   group.retries ??= number(params['num_retries'] ?? params['max_retries']);
@@ -88,9 +108,40 @@ export function addDeployment(entry: Fields, { providers, groups, note }: Parts)
   const sum = (a: number | undefined, b: number | undefined) => (b === undefined ? a : (a ?? 0) + b);
   group.rpm = sum(group.rpm, number(params['rpm']));
   group.tpm = sum(group.tpm, number(params['tpm']));
-  for (const key of Object.keys(params))
-    if (!carried.has(key)) note(`${name}: litellm_params.${key} was left out; send it with the request.`);
-  const mode = fields(entry['model_info'])['mode'];
+  noteRest(own, info, { name, provider, note });
+}
+
+function addTarget(group: Group, to: string, params: Fields, info: Fields): void {
+  const tags = Array.isArray(params['tags']) ? params['tags'].map(String) : undefined;
+  // The same one twice is a share of two.
+  const twin = group.targets.find((target) => target.to === to && String(target.tags) === String(tags));
+  if (twin) twin.weight = (twin.weight ?? 1) + (share(params) ?? 1);
+  else
+    group.targets.push(
+      defined({
+        to,
+        weight: share(params),
+        order: number(params['order']),
+        tags,
+        price: priceOf({ ...info, ...params }),
+      }) as Target,
+    );
+}
+
+/** What a deployment says and the new file does not. */
+function noteRest(
+  own: Fields,
+  info: Fields,
+  { name, provider, note }: { name: string; provider: string; note: Note },
+): void {
+  for (const key of Object.keys(own)) {
+    if (carried.has(key)) continue;
+    const rest = ofRequests.test(key) ? '; send it with the request' : '';
+    note(`${name}: litellm_params.${key} was left out${rest}.`);
+  }
+  for (const key of ['access_groups', 'team_id', 'max_input_tokens', 'max_output_tokens'])
+    if (info[key] !== undefined) note(`${name}: model_info.${key} was left out.`);
+  const { mode } = info;
   if (
     mode !== undefined &&
     !['chat', 'completion', 'embedding', 'rerank', 'image_generation', 'responses'].includes(String(mode))
@@ -98,11 +149,21 @@ export function addDeployment(entry: Fields, { providers, groups, note }: Parts)
     note(`${name}: mode "${mode}" is reachable only through the native pass-through /providers/${provider}/….`);
 }
 
+/** LiteLLM draws by weight, else by what a deployment may do in a minute. */
+const share = (params: Fields): number | undefined =>
+  number(params['weight']) ?? number(params['rpm']) ?? number(params['tpm']);
+
 function priceOf(params: Fields): Fields | undefined {
   const input = number(params['input_cost_per_token']);
   const output = number(params['output_cost_per_token']);
-  const perMillion = (price: number | undefined) => Number(((price ?? 0) * 1e6).toPrecision(12));
-  return input === undefined && output === undefined
-    ? undefined
-    : { input: perMillion(input), output: perMillion(output) };
+  const read = number(params['cache_read_input_token_cost']);
+  const write = number(params['cache_creation_input_token_cost']);
+  const perMillion = (price: number) => Number((price * 1e6).toPrecision(12));
+  if (input === undefined && output === undefined) return undefined;
+  return defined({
+    input: perMillion(input ?? 0),
+    output: perMillion(output ?? 0),
+    cache_read: read === undefined ? undefined : perMillion(read),
+    cache_write: write === undefined ? undefined : perMillion(write),
+  });
 }

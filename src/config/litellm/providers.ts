@@ -1,5 +1,5 @@
 /** LiteLLM's providers as ours. Source: https://docs.litellm.ai/docs/providers */
-import { defined, type Fields, variable } from './values.ts';
+import { defined, type Fields, fields, nonEmpty, variable } from './values.ts';
 
 /** LiteLLM's prefix of a model → our kind of provider. */
 const kinds: Record<string, string> = {
@@ -32,16 +32,26 @@ const kinds: Record<string, string> = {
   lm_studio: 'openai-compatible',
   llamafile: 'openai-compatible',
   litellm_proxy: 'openai-compatible',
+  azure_ai: 'openai-compatible',
 };
-/** OpenAI-shaped services that need no kind of their own. */
-const services: Record<string, string> = {
-  together_ai: 'https://api.together.xyz/v1',
-  fireworks_ai: 'https://api.fireworks.ai/inference/v1',
-  perplexity: 'https://api.perplexity.ai',
-  cerebras: 'https://api.cerebras.ai/v1',
-  deepinfra: 'https://api.deepinfra.com/v1/openai',
-  nvidia_nim: 'https://integrate.api.nvidia.com/v1',
-  sambanova: 'https://api.sambanova.ai/v1',
+/** OpenAI-shaped services that need no kind of their own: where they are, and the variable that LiteLLM reads their key from. */
+const services: Record<string, { url: string; key: string }> = {
+  together_ai: { url: 'https://api.together.xyz/v1', key: 'TOGETHERAI_API_KEY' },
+  fireworks_ai: { url: 'https://api.fireworks.ai/inference/v1', key: 'FIREWORKS_AI_API_KEY' },
+  perplexity: { url: 'https://api.perplexity.ai', key: 'PERPLEXITYAI_API_KEY' },
+  cerebras: { url: 'https://api.cerebras.ai/v1', key: 'CEREBRAS_API_KEY' },
+  deepinfra: { url: 'https://api.deepinfra.com/v1/openai', key: 'DEEPINFRA_API_KEY' },
+  nvidia_nim: { url: 'https://integrate.api.nvidia.com/v1', key: 'NVIDIA_NIM_API_KEY' },
+  sambanova: { url: 'https://api.sambanova.ai/v1', key: 'SAMBANOVA_API_KEY' },
+  zai: { url: 'https://api.z.ai/api/paas/v4', key: 'ZAI_API_KEY' },
+  nebius: { url: 'https://api.studio.nebius.ai/v1', key: 'NEBIUS_API_KEY' },
+  novita: { url: 'https://api.novita.ai/v3/openai', key: 'NOVITA_API_KEY' },
+  hyperbolic: { url: 'https://api.hyperbolic.xyz/v1', key: 'HYPERBOLIC_API_KEY' },
+  vercel_ai_gateway: { url: 'https://ai-gateway.vercel.sh/v1', key: 'VERCEL_AI_GATEWAY_API_KEY' },
+  cohere: { url: 'https://api.cohere.ai/compatibility/v1', key: 'COHERE_API_KEY' },
+  cohere_chat: { url: 'https://api.cohere.ai/compatibility/v1', key: 'COHERE_API_KEY' },
+  voyage: { url: 'https://api.voyageai.com/v1', key: 'VOYAGE_API_KEY' },
+  jina_ai: { url: 'https://api.jina.ai/v1', key: 'JINA_AI_API_KEY' },
 };
 /** Names without a prefix. */
 const families: [RegExp, string][] = [
@@ -66,17 +76,22 @@ export function providerOf(
   const isElsewhere = base !== undefined && !/api\.openai\.com/.test(String(base));
   const kind = found === 'openai' && isElsewhere ? 'openai-compatible' : found;
   const settings = defined({
-    base_url: base ?? services[prefix],
-    api_key: variable(params['api_key']),
+    base_url: base ?? services[prefix]?.url ?? usualBase(kind, prefix),
+    api_key: variable(params['api_key']) ?? usualKey(kind, prefix),
     ...Object.fromEntries(
       Object.entries(settingsByKind[kind] ?? {}).map(([ours, theirs]) => [ours, variable(params[theirs])]),
     ),
-    headers: params['extra_headers'],
+    headers: nonEmpty(
+      Object.fromEntries(
+        Object.entries(fields(params['extra_headers'])).map(([name, value]) => [name, variable(value)]),
+      ),
+    ),
   });
+  if (kind === 'vertex') settings['project'] ??= variable('os.environ/VERTEXAI_PROJECT');
   return {
     kind,
     model: kind === 'azure' ? model.replace(/^responses\//, '') : model.replace(/^(responses|converse|chat)\//, ''),
-    settings: withUsualKey(kind, settings),
+    settings,
   };
 }
 
@@ -108,10 +123,20 @@ const usualKeys: Record<string, string> = {
   openrouter: 'OPENROUTER_API_KEY',
 };
 
-function withUsualKey(kind: string, settings: Fields): Fields {
-  const usual = usualKeys[kind];
-  return settings['api_key'] === undefined && usual ? { ...settings, api_key: `\${${usual}}` } : settings;
+function usualKey(kind: string, prefix: string): string | undefined {
+  const name = services[prefix]?.key ?? usualKeys[kind] ?? (kind === 'openai-compatible' ? ownKeys[prefix] : undefined);
+  return name && `\${${name}}`;
 }
+
+const ownKeys: Record<string, string> = { litellm_proxy: 'LITELLM_PROXY_API_KEY', azure_ai: 'AZURE_AI_API_KEY' };
+
+/** Kinds that have no address of their own get it from LiteLLM's variable for it. */
+function usualBase(kind: string, prefix: string): string | undefined {
+  const name = addressed.has(kind) ? `${prefix.toUpperCase().replaceAll('-', '_')}_API_BASE` : undefined;
+  return name && `\${${name}}`;
+}
+
+const addressed = new Set(['azure', 'vllm', 'tgi', 'openai-compatible']);
 
 /** One entry per distinct account; the first of a kind has the kind's own name. */
 export function createProviders() {

@@ -16,10 +16,16 @@ export function setStrategy(router: Fields, groups: Map<string, Group>, note: No
   const strategy = strategies[String(router['routing_strategy'] ?? 'simple-shuffle')];
   if (!strategy)
     note(`router_settings.routing_strategy "${router['routing_strategy']}" has no equal; "ordered" is used.`);
-  for (const group of groups.values()) if (group.targets.length > 1) group.strategy = strategy ?? 'ordered';
+  for (const group of groups.values()) {
+    if (group.targets.length < 2) continue;
+    group.strategy = strategy ?? 'ordered';
+    if (group.targets.every(({ order }) => order === undefined)) continue;
+    group.strategy = 'ordered';
+    group.targets.sort((a, b) => (a.order ?? Infinity) - (b.order ?? Infinity));
+  }
 }
 
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : value === undefined ? [] : [value]);
 
 /** Fallbacks become further targets. */
 export function addFallbacks(router: Fields, groups: Map<string, Group>, note: Note): void {
@@ -27,10 +33,14 @@ export function addFallbacks(router: Fields, groups: Map<string, Group>, note: N
     for (const rule of list(router[kind]))
       for (const [name, names] of Object.entries(fields(rule))) {
         const group = groups.get(name);
-        if (group) addRule(kind, name, group, list(names), groups, note);
+        if (name === '*') addToAll(list(names), groups, note);
+        else if (group) addRule(kind, name, group, list(names), groups, note);
         else note(`${kind}: "${name}" is not in model_list.`);
       }
-  const others = list(router['default_fallbacks']);
+  addToAll(list(router['default_fallbacks']), groups, note);
+}
+
+function addToAll(others: unknown[], groups: Map<string, Group>, note: Note): void {
   if (others.length === 0) return;
   for (const [name, group] of groups) {
     group.strategy ??= 'ordered';
@@ -38,6 +48,7 @@ export function addFallbacks(router: Fields, groups: Map<string, Group>, note: N
       group,
       others.filter((other) => other !== name),
       groups,
+      note,
     );
   }
 }
@@ -47,16 +58,19 @@ function addRule(kind: string, name: string, group: Group, names: unknown[], gro
   if (kind === 'content_policy_fallbacks') group.contentFilter = true;
   if (group.strategy !== 'ordered' && group.strategy !== 'weighted')
     note(`${name}: with strategy ${group.strategy} its fallbacks are targets like the others.`);
-  addTargets(group, names, groups);
+  addTargets(group, names, groups, note);
 }
 
-function addTargets(group: Group, names: unknown[], groups: Map<string, Group>): void {
-  for (const name of names)
-    for (const target of groups.get(String(name))?.targets ?? []) {
+function addTargets(group: Group, names: unknown[], groups: Map<string, Group>, note: Note): void {
+  for (const name of names) {
+    const other = groups.get(String(name));
+    if (!other) note(`A fallback to "${name}" was left out: it is not in model_list.`);
+    for (const target of other?.targets ?? []) {
       if (group.targets.some(({ to }) => to === target.to)) continue;
       // Weight 0: never drawn before the group's own targets.
       group.targets.push(group.strategy === 'weighted' ? { ...target, weight: 0 } : target);
     }
+  }
 }
 
 /** Another name of the same group. */
