@@ -48,9 +48,9 @@ export type HostRules = {
  */
 export function hostRules({ loopback, hosts }: HostRules): (host: string | undefined) => boolean {
   const names = new Set(hosts.map((name) => name.toLowerCase()));
-  return (header) => {
-    // Only what no browser is leaves it out.
-    if (header === undefined || header === '') return true;
+  /** Nearly every request has the same. */
+  let lastGood: string | undefined;
+  const isGood = (header: string) => {
     const name = header
       .toLowerCase()
       .replace(/:\d*$/, '')
@@ -58,5 +58,12 @@ export function hostRules({ loopback, hosts }: HostRules): (host: string | undef
       .replace(/^\[(.*)\]$/, '$1');
     if (isIP(name) || name === 'localhost' || name.endsWith('.localhost') || name.endsWith('.internal')) return true;
     return names.has(name) || (!loopback && names.size === 0);
+  };
+  return (header) => {
+    // Only what no browser is leaves it out.
+    if (header === undefined || header === '' || header === lastGood) return true;
+    const good = isGood(header);
+    if (good) lastGood = header;
+    return good;
   };
 }

@@ -22,7 +22,7 @@ export const chatCompletions: Endpoint = {
   method: 'POST',
   path: '/v1/chat/completions',
   body: wireRequest,
-  async handle(exchange) {
+  handle(exchange) {
     const given = withModel(jsonBody(exchange.request));
     const body = withUsage(given, exchange.request.headers['x-viaduct-usage'] === 'always');
     const call = callOf(body);
