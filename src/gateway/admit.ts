@@ -1,5 +1,6 @@
 /** Limits and budgets: a request takes its place in all of them, or hears which one is full and until when. */
 import { ViaductError } from '../core/errors.ts';
+import type { Usage } from '../core/usage.ts';
 import type { Limits } from '../store/policy.ts';
 import { windowAt } from './budget-window.ts';
 import type { Admission, Admit, Estimate, Identity } from './contract.ts';
@@ -44,13 +45,12 @@ export function createAdmit({ directory, counters, limits, costs = createCostMem
     const plan = plans(identity, estimate.model);
     if (!plan && providerTakes.size === 0) return free;
     const tokens = estimate.inputTokens + estimate.outputTokens;
-    const admitted = (hold: Hold | undefined): Admission =>
-      admission(hold, estimate.model, { providerTakes, costs, tokens });
-    if (!plan) return admitted(undefined);
+    const parts = { providerTakes, costs, tokens };
+    if (!plan) return new Reserved(undefined, estimate.model, parts);
     const outcome = plan.take({ tokens, nano: costs.expect(estimate, plan.smallestBudget) });
     const finish = (ended: Outcome) => {
       if ('refusal' in ended) throw refused(ended.refusal, now());
-      return admitted(ended.hold);
+      return new Reserved(ended.hold, estimate.model, parts);
     };
     return outcome instanceof Promise ? outcome.then(finish) : finish(outcome);
   };
@@ -61,44 +61,58 @@ const free: Admission = { headers: {}, settle() {}, release() {} };
 
 type Parts = { providerTakes: Map<string, Take>; costs: CostMemory; tokens: number };
 
-function admission(hold: Hold | undefined, model: string, { providerTakes, costs, tokens }: Parts): Admission {
-  let atProvider: Hold | undefined;
-  const leaveProvider = (used: number) => {
-    atProvider?.settle(used);
-    atProvider = undefined;
-  };
-  return {
-    headers: hold ? limitHeaders(hold.readings) : {},
-    ...(providerTakes.size > 0 && {
-      enterProvider(provider) {
-        // The attempt before this one failed there.
-        leaveProvider(0);
-        const outcome = providerTakes.get(provider)?.({ tokens, nano: 0 });
-        const finish = (ended: Outcome) => {
-          if ('hold' in ended) {
-            atProvider = ended.hold;
-            return;
-          }
-          throw new ViaductError('provider_rate_limited', `${ended.refusal.meter.label} is at its limit here.`, {
-            retryAfter: (ended.refusal.retryAfterMs ?? 1000) / 1000,
-          });
-        };
-        if (outcome instanceof Promise) return outcome.then(finish);
-        if (outcome) finish(outcome);
-        return undefined;
-      },
-    }),
-    settle(usage, cost) {
-      const used = usage.input + usage.output;
-      costs.learn(model, cost);
-      hold?.settle(used);
-      leaveProvider(used);
-    },
-    release() {
-      hold?.release();
-      leaveProvider(0);
-    },
-  };
+/** A class, because one is made for every request: its methods are shared, closures would be made anew. */
+class Reserved implements Admission {
+  readonly headers: Record<string, string>;
+  readonly #hold: Hold | undefined;
+  readonly #model: string;
+  readonly #parts: Parts;
+  #atProvider: Hold | undefined = undefined;
+
+  constructor(hold: Hold | undefined, model: string, parts: Parts) {
+    this.headers = hold ? limitHeaders(hold.readings) : {};
+    this.#hold = hold;
+    this.#model = model;
+    this.#parts = parts;
+  }
+
+  enterProvider(provider: string): Promise<void> | undefined {
+    // The attempt before this one failed there.
+    this.#leaveProvider(0);
+    const { providerTakes, tokens } = this.#parts;
+    const outcome = providerTakes.get(provider)?.({ tokens, nano: 0 });
+    if (outcome instanceof Promise) return outcome.then((ended) => this.#entered(ended));
+    if (outcome) this.#entered(outcome);
+    return undefined;
+  }
+
+  settle(usage: Usage, cost: number | undefined): void {
+    const used = usage.input + usage.output;
+    this.#parts.costs.learn(this.#model, cost);
+    this.#hold?.settle(used);
+    this.#leaveProvider(used);
+  }
+
+  release(): void {
+    this.#hold?.release();
+    this.#leaveProvider(0);
+  }
+
+  #entered(outcome: Outcome): void {
+    if ('hold' in outcome) {
+      this.#atProvider = outcome.hold;
+      return;
+    }
+    const { meter, retryAfterMs = 1000 } = outcome.refusal;
+    throw new ViaductError('provider_rate_limited', `${meter.label} is at its limit here.`, {
+      retryAfter: retryAfterMs / 1000,
+    });
+  }
+
+  #leaveProvider(used: number): void {
+    this.#atProvider?.settle(used);
+    this.#atProvider = undefined;
+  }
 }
 
 type Plan = { take: Take /** Amount of the smallest hard budget, nano-dollars. */; smallestBudget: number };

@@ -216,7 +216,8 @@ export class EnteredCaller implements Caller {
     if (body) call.trace?.asked(body);
     try {
       const { models: others, preferences } = body ? preferencesOf(body) : noPreferences;
-      const routes = await this.#resolveAll(model, others);
+      const resolving = this.#resolveAll(model, others);
+      const routes = resolving instanceof Promise ? await resolving : resolving;
       const [route] = routes;
       if (!route) throw new ViaductError('internal_error', 'A name was resolved to nothing.');
       const { tags } = this.#credentials;

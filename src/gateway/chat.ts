@@ -3,7 +3,7 @@ import type { ModelSettings } from '../config/models.ts';
 import type { ChatRequest, ChatStream, Protocol } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import type { RelayReply, RelayScanner } from '../core/provider.ts';
+import type { RelayReply, RelayRequest, RelayScanner } from '../core/provider.ts';
 import type { Attempt, Measured } from './attempt.ts';
 import type { ChatCall } from './contract.ts';
 import type { Needs } from './needs.ts';
@@ -21,35 +21,37 @@ export type ChatTerms = {
 export async function openChat(
   call: ChatCall,
   attempt: Attempt,
-  { needs, settings, isLast }: ChatTerms,
+  terms: ChatTerms,
 ): Promise<{ relay: RelayReply } | { events: ChatStream }> {
+  const { needs, settings, isLast } = terms;
   const { target, context } = attempt;
   const { provider, model } = target;
-  const measure = (seen: Seen): Measured => measured(seen.finish?.usage, needs, seen.characters);
-  const watch = async (events: ChatStream) => ({
-    events: await (call.stream ? watchStream : takeWhole)(
-      events,
-      attempt,
-      { mayBeEmpty: isLast, contentFilterFails: settings.content_filter_fallback && !isLast },
-      measure,
-    ),
-  });
-
   // A time to the first token exists only in a stream: a route that bounds it is streamed, whatever the client wants.
   const mustStream = settings.timeout.first_token !== undefined && !call.stream && !notAsChats.has(call.protocol);
-  if (call.body && provider.relay && provider.relays(call.protocol, target.model) && !(mustStream && provider.chat)) {
-    const body = relayedBody(call.body, provider.kind, model);
-    const { protocol, stream, headers } = call;
-    const reply = await provider.relay({ protocol, body, stream, ...(headers && { headers }) }, context);
-    if ('events' in reply) return watch(reply.events);
-    const measure = (scanner: RelayScanner, bytes: number) => measureRelay(scanner, needs, bytes, stream);
+  if (call.body && provider.relay && provider.relays(call.protocol, model) && !(mustStream && provider.chat)) {
+    const reply = await provider.relay(relayRequest(call, call.body, provider.kind, model), context);
+    if ('events' in reply) return { events: await watchEvents(reply.events, call, attempt, terms) };
+    const measure = (scanner: RelayScanner, bytes: number) => measureRelay(scanner, needs, bytes, call.stream);
     return { relay: await watchRelay(reply, attempt, isLast, measure) };
   }
   if (!provider.chat)
     throw new ViaductError('unsupported_capability', `"${target.name}" does not chat: ask for a model that does.`, {
       param: 'model',
     });
-  return watch(provider.chat(neutralRequest(call.decode(), provider.kind, model, mustStream), context));
+  const events = provider.chat(neutralRequest(call.decode(), provider.kind, model, mustStream), context);
+  return { events: await watchEvents(events, call, attempt, terms) };
+}
+
+/** Resolves when the answer has begun. */
+function watchEvents(
+  events: ChatStream,
+  { stream }: ChatCall,
+  attempt: Attempt,
+  { needs, settings, isLast }: ChatTerms,
+): Promise<ChatStream> {
+  const rules = { mayBeEmpty: isLast, contentFilterFails: settings.content_filter_fallback && !isLast };
+  const measure = (seen: Seen): Measured => measured(seen.finish?.usage, needs, seen.characters);
+  return stream ? watchStream(events, attempt, rules, measure) : takeWhole(events, attempt, rules, measure);
 }
 
 /** OpenRouter's own fields are for us; only a provider that is OpenRouter gets them as well. Others refuse what they do not know. */
@@ -58,10 +60,15 @@ const routingFields = ['models', 'provider', 'route', 'usage'];
 /** Those that cannot always be put as a chat: a provider that speaks them gets them as they are. */
 const notAsChats = new Set<Protocol>(['openai-responses-compact', 'openai-completions']);
 
-function relayedBody(body: JsonObject, kind: string, model: string): JsonObject {
+function relayRequest(
+  { protocol, stream, headers }: ChatCall,
+  body: JsonObject,
+  kind: string,
+  model: string,
+): RelayRequest {
   const relayed: JsonObject = { ...body, model };
   if (kind !== 'openrouter') dropRouting(relayed);
-  return relayed;
+  return headers ? { protocol, body: relayed, stream, headers } : { protocol, body: relayed, stream };
 }
 
 function dropRouting(fields: JsonObject): void {

@@ -113,7 +113,7 @@ export function memoryCounters({ now, load, grew }: MemoryCountersDeps): Counter
         if (loading) return loading.then(() => take(amounts, deadline));
         const time = now();
         const refusal = firstRefusal(states, amounts, time, accountOf);
-        if (!refusal) return { hold: hold(states, amounts, accountOf, wake) };
+        if (!refusal) return { hold: new Place(states, amounts, accountOf, wake) };
         const { contended, ...plain } = refusal;
         if (!contended || time >= deadline || contended.waiters.length >= maxBudgetWaiters) return { refusal: plain };
         return wait(contended, deadline - time).then(() => take(amounts, deadline));
@@ -166,8 +166,8 @@ function prepared(
 }
 
 /** A request larger than the whole bucket may pass when the bucket is full. */
-const wanted = (kind: 'requests' | 'tokens', amounts: Amounts, bucket: Bucket) =>
-  kind === 'requests' ? 1 : Math.min(amounts.tokens, bucket.perMinute);
+const wanted = (kind: 'requests' | 'tokens', tokens: number, bucket: Bucket) =>
+  kind === 'requests' ? 1 : Math.min(tokens, bucket.perMinute);
 
 function refill(bucket: Bucket, time: number) {
   if (time <= bucket.at) return;
@@ -200,7 +200,7 @@ function check(state: State, amounts: Amounts, time: number, accountOf: (budget:
     case 'tokens': {
       const { bucket, kind } = state;
       refill(bucket, time);
-      const missing = wanted(kind, amounts, bucket) - bucket.level;
+      const missing = wanted(kind, amounts.tokens, bucket) - bucket.level;
       // Refilling in small steps rounds: a full bucket may be a hair below full.
       if (missing <= 1e-6) return 'fits';
       return bucket.perMinute > 0 ? { retryAfterMs: (missing * minuteMs) / bucket.perMinute } : {};
@@ -232,37 +232,57 @@ function wait(account: Account, ms: number): Promise<void> {
   });
 }
 
-/** Take the place in every meter; all were found to fit. */
-function hold(
-  states: State[],
-  amounts: Amounts,
-  accountOf: (budget: Budget) => Account,
-  wake: (account: Account) => void,
-): Hold {
-  const reserved: { account: Account; nano: number }[] = [];
-  for (const state of states) {
-    if (state.kind === 'concurrent') state.slots.taken++;
-    else if (state.kind === 'budget') {
-      const account = accountOf(state.meter.budget);
-      const nano = Math.min(amounts.nano, account.budget.amountNano - account.spent - account.reserved);
-      account.reserved += nano;
-      reserved.push({ account, nano });
-    } else state.bucket.level -= wanted(state.kind, amounts, state.bucket);
-  }
-  const end = (tokens: number) => {
+type Reserve = { account: Account; nano: number };
+
+/** A place in every meter; all were found to fit. A class, because one is made for every request. */
+class Place implements Hold {
+  readonly readings: Reading[];
+  readonly #states: State[];
+  readonly #tokens: number;
+  readonly #reserves: Reserve[];
+  readonly #wake: (account: Account) => void;
+
+  constructor(
+    states: State[],
+    amounts: Amounts,
+    accountOf: (budget: Budget) => Account,
+    wake: (account: Account) => void,
+  ) {
+    this.#states = states;
+    this.#tokens = amounts.tokens;
+    this.#reserves = [];
+    this.#wake = wake;
     for (const state of states) {
+      if (state.kind === 'concurrent') state.slots.taken++;
+      else if (state.kind === 'budget') this.#reserves.push(reserve(accountOf(state.meter.budget), amounts.nano));
+      else state.bucket.level -= wanted(state.kind, amounts.tokens, state.bucket);
+    }
+    this.readings = readAll(states);
+  }
+
+  settle(tokens: number): void {
+    for (const state of this.#states) {
       if (state.kind === 'concurrent') state.slots.taken--;
       else if (state.kind === 'tokens') {
         const { bucket } = state;
-        bucket.level = Math.min(bucket.perMinute, bucket.level + wanted('tokens', amounts, bucket) - tokens);
+        bucket.level = Math.min(bucket.perMinute, bucket.level + wanted('tokens', this.#tokens, bucket) - tokens);
       }
     }
-    for (const { account, nano } of reserved) {
+    for (const { account, nano } of this.#reserves) {
       account.reserved -= nano;
-      wake(account);
+      this.#wake(account);
     }
-  };
-  return { readings: readAll(states), settle: end, release: () => end(0) };
+  }
+
+  release(): void {
+    this.settle(0);
+  }
+}
+
+function reserve(account: Account, wished: number): Reserve {
+  const nano = Math.min(wished, account.budget.amountNano - account.spent - account.reserved);
+  account.reserved += nano;
+  return { account, nano };
 }
 
 function readAll(states: State[]): Reading[] {
