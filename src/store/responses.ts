@@ -56,11 +56,28 @@ export type StoredResponse = {
 
 export type StoredEvent = { sequence: number; event: string };
 
+type ChainLink = { id: string; previous_id: string | null; compacted: number; status: string; depth: number };
+
 /** Longest chain of `previous_response_id` that is followed. */
 const maxChain = 10_000;
 
 /** Rows of one insert: SQLite takes 32,766 parameters. */
 const batch = 1000;
+
+/** Oldest link first. */
+function checkChain(chain: readonly ChainLink[]): void {
+  const param = 'previous_response_id';
+  const last = chain.at(-1);
+  if (last?.status === 'queued' || last?.status === 'in_progress')
+    throw new ViaductError(
+      'invalid_request',
+      `Response '${last.id}' is still in progress: continue it when it is over.`,
+      { param },
+    );
+  const circle = new Set(chain.map(({ id }) => id)).size < chain.length;
+  if (circle || (chain[0] && chain[0].depth >= maxChain))
+    throw new ViaductError('conflict', 'The chain of previous_response_id runs in a circle or is too long.', { param });
+}
 
 export type ResponseStore = ReturnType<typeof responseStore>;
 
@@ -156,23 +173,20 @@ export function responseStore(db: Kysely<Database>) {
     /**
      * Everything said up to and including the response `id`: inputs and outputs of it and of those before it, oldest first,
      * back to the last compaction. Undefined when the response, or one before it, does not exist for this owner.
-     * Throws conflict when the chain runs in a circle or is longer than 10,000.
+     * Throws invalid_request when it is still running, conflict when the chain runs in a circle or is longer than 10,000.
      */
     async context(owner: string, id: string): Promise<StoredItem[] | undefined> {
-      const { rows: chain } = await sql<{ id: string; previous_id: string | null; compacted: number; depth: number }>`
-        with recursive chain(id, previous_id, compacted, depth) as (
-          select id, previous_id, compacted, 0 from responses where id = ${id} and owner = ${owner}
+      const { rows: chain } = await sql<ChainLink>`
+        with recursive chain(id, previous_id, compacted, status, depth) as (
+          select id, previous_id, compacted, status, 0 from responses where id = ${id} and owner = ${owner}
           union all
-          select r.id, r.previous_id, r.compacted, chain.depth + 1
+          select r.id, r.previous_id, r.compacted, r.status, chain.depth + 1
           from responses r join chain on r.id = chain.previous_id
           where r.owner = ${owner} and chain.compacted = 0 and chain.depth < ${maxChain}
         )
-        select id, previous_id, compacted, depth from chain order by depth desc`.execute(db);
+        select id, previous_id, compacted, status, depth from chain order by depth desc`.execute(db);
+      checkChain(chain);
       const [first] = chain;
-      if (new Set(chain.map((entry) => entry.id)).size < chain.length || (first && first.depth >= maxChain))
-        throw new ViaductError('conflict', 'The chain of previous_response_id runs in a circle or is too long.', {
-          param: 'previous_response_id',
-        });
       if (!first || (first.previous_id !== null && first.compacted === 0)) return undefined;
       const items: StoredItem[] = [];
       for (let from = 0; from < chain.length; from += batch) {

@@ -472,6 +472,27 @@ describe('background', () => {
     assert.equal(rest.at(-1)?.type, 'response.completed');
   });
 
+  test('is not continued before it is over', async () => {
+    answer = slow(30);
+    const { id } = await client.responses.create({ model: 'm', input: 'x', background: true });
+    const refusal = {
+      status: 400,
+      code: 'invalid_request',
+      param: 'previous_response_id',
+      message: /still in progress/,
+    };
+    for (const background of [true, false])
+      await assert.rejects(
+        client.responses.create({ model: 'm', input: 'y', previous_response_id: id, background }),
+        refusal,
+      );
+    await assert.rejects(client.responses.compact({ model: 'm', previous_response_id: id }), refusal);
+    await client.responses.cancel(id);
+    answer = () => say('yes');
+    const next = await client.responses.create({ model: 'm', input: 'y', previous_response_id: id });
+    assert.equal(next.status, 'completed');
+  });
+
   test('is cancelled, once and again; what ran in the foreground is not', async () => {
     answer = slow(1000);
     const { id } = await client.responses.create({ model: 'm', input: 'x', background: true });

@@ -163,6 +163,8 @@ function parse(data: Buffer, isBinary: boolean): JsonObject {
 }
 
 function check({ type, stream_id, background, generate }: JsonObject) {
+  if (type === undefined)
+    throw new ViaductError('invalid_request', "Missing required parameter: 'type'.", { param: 'type' });
   if (type !== 'response.create')
     throw new ViaductError('invalid_request', `Unknown message type '${String(type)}'. Supported: response.create.`, {
       param: 'type',
