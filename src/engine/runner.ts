@@ -195,6 +195,8 @@ function connect(client: HttpClient, key: string, url: string, ended: Promise<vo
         method: asked ? 'POST' : 'GET',
         headers,
         cancel: signal ? cancelOf(signal) : new Canceller(),
+        // The engine promises to keep the connection of a stream, and closes it.
+        closes: asked?.['stream'] === true,
         ...(asked && { body: JSON.stringify(asked) }),
       };
       const sent = await client.send(request).catch(async (error: unknown) => {

@@ -22,6 +22,8 @@ export type HttpRequest = {
   body?: string | Buffer | Readable;
   /** Ends the request, or the reply's body, at once; what is thrown is its reason. */
   cancel: Cancel;
+  /** The connection serves nothing after this: for servers that close it whatever they say. */
+  closes?: boolean;
 };
 
 export type HttpReply = { status: number; headers: IncomingHttpHeaders; body: ByteStream };
@@ -101,12 +103,16 @@ const towards =
   (options, handler) =>
     dispatch({ ...options, origin }, handler);
 
-const optionsOf = ({ path, method, headers, body }: HttpRequest): Dispatcher.DispatchOptions => ({
-  path,
-  method: method as Dispatcher.HttpMethod,
-  headers,
-  body: body ?? null,
-});
+function optionsOf({ path, method, headers, body, closes }: HttpRequest): Dispatcher.DispatchOptions {
+  const options: Dispatcher.DispatchOptions = {
+    path,
+    method: method as Dispatcher.HttpMethod,
+    headers,
+    body: body ?? null,
+  };
+  if (closes) options.reset = true;
+  return options;
+}
 
 /** Bytes that may lie unread before the upstream is told to wait. */
 const highWater = 256 * 1024;

@@ -1,6 +1,7 @@
 /** Chats, embeddings and counts on the real engine with real weights. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { callContext, startLocal, system, type TestLocal, user } from '../../test/support/local-provider.ts';
 import type { AssistantPart, Tool } from '../core/chat.ts';
 import type { ViaductError } from '../core/errors.ts';
@@ -450,4 +451,46 @@ describe('leaving', () => {
     for await (const _ of local.provider.chat?.(request, callContext()) ?? []) break;
     assert.ok(local.scheduler.loaded().every(({ busy }) => busy === 0));
   });
+
+  // A chat and a completion, as the engine calls them: the latter is asked where stop sequences are given.
+  for (const [endpoint, word, more] of [
+    ['chat', 'apple', {}],
+    ['completion', 'river', { stop: ['never'] }],
+  ] as const)
+    test(`an abort in the middle of a long prompt: the engine does not read it to its end (${endpoint})`, async () => {
+      const { signal } = new AbortController();
+      const lease = await local.scheduler.acquire(await local.models.resolve(model), { slot: false, signal });
+      const { runner } = lease;
+      const isWorking = async () => {
+        const slots = (await wholeOf(await runner.request('/slots', undefined))) as { is_processing: boolean }[];
+        return slots.some((slot) => slot.is_processing);
+      };
+      const content = `${word} and more of it, `.repeat(150);
+      const leaving = new AbortController();
+      const request = { model, stream: true, messages: [user(content)], maxTokens: 1, ...more };
+      const left = assert.rejects(async () => {
+        for await (const _ of local.provider.chat?.(request, callContext(leaving.signal)) ?? []);
+      }, /left/);
+      while (!(await isWorking())) await sleep(2);
+      leaving.abort(new Error('left'));
+      await left;
+      while (await isWorking()) await sleep(5);
+
+      const body = { messages: [{ role: 'user', content }], max_tokens: 1, stream: true, return_progress: true };
+      const again = await runner.request('/v1/chat/completions', body);
+      let said = '';
+      for await (const chunk of again.body) {
+        said += chunk;
+        if (said.includes('"prompt_progress"') && said.includes('\n\n')) break;
+      }
+      const [, total, cached] = /"total":(\d+),"cache":(\d+)/.exec(said) ?? [];
+      assert.ok(Number(total) > 700 && Number(cached) < Number(total) * 0.8, said);
+      lease.release();
+    });
 });
+
+async function wholeOf({ body }: { body: AsyncIterable<Buffer> }): Promise<unknown> {
+  let text = '';
+  for await (const chunk of body) text += chunk;
+  return JSON.parse(text);
+}

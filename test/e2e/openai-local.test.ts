@@ -1,6 +1,7 @@
 /** OpenAI's two clients, unchanged but for base URL, key and model, against a real server with real weights. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { runPython } from '../support/python.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
@@ -52,6 +53,30 @@ describe('chat', () => {
     assert.equal(usage?.completion_tokens, whole.usage?.completion_tokens);
     assert.equal(usage?.prompt_tokens, whole.usage?.prompt_tokens);
   });
+
+  for (const stream of [true, false])
+    test(`a client that leaves in the middle of a long prompt, stream: ${stream}: it is not read to its end`, async () => {
+      const isBusy = async () => {
+        const { models } = (await (await fetch(`${server.url}/api/ps`)).json()) as { models: { busy: number }[] };
+        return models.some(({ busy }) => busy > 0);
+      };
+      const content = `${stream ? 'apple' : 'river'} and more of it, `.repeat(100);
+      const request = { model, messages: [{ role: 'user' as const, content }], max_tokens: 1 };
+      const leaving = new AbortController();
+      const left = assert.rejects(async () => {
+        const reply = await client.chat.completions.create({ ...request, stream }, { signal: leaving.signal });
+        if (Symbol.asyncIterator in reply) for await (const _ of reply);
+        leaving.signal.throwIfAborted();
+      });
+      while (!(await isBusy())) await sleep(5);
+      await sleep(50);
+      leaving.abort();
+      await left;
+      while (await isBusy()) await sleep(5);
+      const { usage } = await client.chat.completions.create(request);
+      const { prompt_tokens: total = 0, prompt_tokens_details: details } = usage ?? {};
+      assert.ok(total > 500 && (details?.cached_tokens ?? 0) < total * 0.8, JSON.stringify(usage));
+    });
 
   test('several at once do not mix', async () => {
     const replies = await Promise.all(

@@ -186,8 +186,11 @@ export function createAnswer(options: AnswerOptions): Answer {
           return [];
         }
         case 'prompt':
-          counts.prompt = delta.tokens;
-          counts.cached = delta.cached;
+          // The first prompt is the client's; another one holds what the model has said since.
+          if (counts.prompt === 0) {
+            counts.prompt = delta.tokens;
+            counts.cached = delta.cached;
+          }
           return [];
         case 'end':
           end = delta.end;

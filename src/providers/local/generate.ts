@@ -195,6 +195,8 @@ function commonFields(request: ChatRequest, model: ResolvedModel, { slot }: Leas
     stream: true,
     cache_prompt: true,
     ...(slot !== undefined && { id_slot: slot }),
+    // The engine sees that nobody waits any more only when it writes, so it is to write during the prompt too.
+    return_progress: true,
   };
   if (request.logprobs) fields['n_probs'] = Math.max(request.topLogprobs ?? 0, 1);
   return fields;
@@ -255,8 +257,6 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
     preserved_tokens: preserved,
     prompt: request.local?.promptTokens ?? withImages(prompt),
   };
-  // The prompt's size is asked for where we may stop the engine before it gives its account.
-  const progress = tools.callable.length > 0 || budgetTokens !== undefined;
   const thought = opened ? 'open' : thinking(request) === true ? 'maybe' : 'none';
   if (constraint.grammar) body['grammar'] = constraint.grammar(thought);
   if (lease.contextLength % engineStep !== 0)
@@ -266,10 +266,7 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
       body,
     );
   const send = async (more: JsonObject) =>
-    succeeded(
-      await lease.runner.request('/completion', { ...body, return_progress: false, ...more }, signal),
-      fieldOf(request),
-    );
+    succeeded(await lease.runner.request('/completion', { ...body, ...more }, signal), fieldOf(request));
   const resume = (said: string, spent: number) => {
     const room = body['n_predict'];
     const more: JsonObject = { prompt: withImages(prompt + said) };
@@ -277,7 +274,7 @@ async function completionEndpoint(work: Generation, facts: TemplateFacts, fields
     if (constraint.grammar) more['grammar'] = constraint.grammar('none');
     return send(more);
   };
-  const reply = await send({ return_progress: progress });
+  const reply = await send({});
   return { reply, opened, ...(budgetTokens !== undefined && { resume, budgetTokens }) };
 }
 
