@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callContext, startLocal, system, type TestLocal, user } from '../../test/support/local-provider.ts';
-import type { AssistantPart, Tool } from '../core/chat.ts';
+import type { AssistantPart, ChatRequest, Tool } from '../core/chat.ts';
 import type { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { compileSchema } from './local/tool-check.ts';
@@ -453,10 +453,11 @@ describe('leaving', () => {
   });
 
   // A chat and a completion, as the engine calls them: the latter is asked where stop sequences are given.
-  for (const [endpoint, word, more] of [
+  const endpoints: [endpoint: string, word: string, more: Pick<ChatRequest, 'stop'>][] = [
     ['chat', 'apple', {}],
     ['completion', 'river', { stop: ['never'] }],
-  ] as const)
+  ];
+  for (const [endpoint, word, more] of endpoints)
     test(`an abort in the middle of a long prompt: the engine does not read it to its end (${endpoint})`, async () => {
       const { signal } = new AbortController();
       const lease = await local.scheduler.acquire(await local.models.resolve(model), { slot: false, signal });
