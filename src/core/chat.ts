@@ -49,7 +49,7 @@ export type ToolCallPart = {
 } & Cacheable;
 
 export type UserPart = TextPart | ImagePart | AudioPart | FilePart;
-export type AssistantPart = TextPart | RefusalPart | ReasoningPart | ToolCallPart;
+export type AssistantPart = TextPart | RefusalPart | ReasoningPart | ToolCallPart | ImagePart;
 
 export type Message =
   | { role: 'system' | 'developer'; parts: TextPart[]; name?: string }
@@ -167,6 +167,8 @@ export type ChatEvent =
   | { type: 'start'; id: string; model: string }
   | { type: 'text'; text: string; logprobs?: TokenLogprob[] }
   | { type: 'refusal'; text: string }
+  /** A picture that the model made, whole. */
+  | { type: 'image'; source: Source }
   | { type: 'reasoning'; text: string }
   /** Ends the current run of `reasoning`: what must come back with it, and to whom (`origin`). */
   | { type: 'reasoning-end'; id?: string; signature?: string; redacted?: string; origin?: Protocol }
@@ -195,7 +197,7 @@ export type ChatStream = AsyncIterable<readonly ChatEvent[]>;
 export type ChatResult = {
   id: string;
   model: string;
-  /** Text, refusals, reasoning and tool calls in the order in which the model gave them. */
+  /** Text, refusals, reasoning, tool calls and pictures in the order in which the model gave them. */
   parts: AssistantPart[];
   logprobs?: TokenLogprob[];
   finish: Extract<ChatEvent, { type: 'finish' }>;

@@ -48,6 +48,9 @@ export function createFolder() {
         case 'refusal':
           grow('refusal', event.text);
           break;
+        case 'image':
+          parts.push({ type: 'image', source: event.source });
+          break;
         case 'reasoning':
           lastReasoning().text += event.text;
           break;

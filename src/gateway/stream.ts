@@ -112,7 +112,8 @@ function look(batch: readonly ChatEvent[], seen: Seen): void {
   for (const event of batch) {
     const size = sizeOf(event);
     seen.characters += size;
-    if (size > 0 || event.type === 'tool-call' || event.type === 'reasoning-end') seen.content = true;
+    if (size > 0 || event.type === 'tool-call' || event.type === 'image' || event.type === 'reasoning-end')
+      seen.content = true;
     else if (event.type === 'finish') seen.finish = event;
   }
 }

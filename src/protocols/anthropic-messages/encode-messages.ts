@@ -158,6 +158,9 @@ function encodeAssistantPart(part: AssistantPart): JsonObject[] {
       if (part.origin !== 'anthropic-messages') return [];
       if (part.redacted !== undefined) return [{ type: 'redacted_thinking', data: part.redacted }];
       return part.signature ? [{ type: 'thinking', thinking: part.text, signature: part.signature }] : [];
+    case 'image':
+      // Pictures are for users to show here.
+      return [];
     case 'tool-call':
       return [
         {

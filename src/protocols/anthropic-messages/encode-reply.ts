@@ -1,6 +1,7 @@
 /** Core events → what a client of Anthropic's API reads. Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming */
 import type { AssistantPart, ChatEvent, ChatResult } from '../../core/chat.ts';
 import type { JsonObject } from '../../core/json.ts';
+import { pictureText } from '../picture.ts';
 import { parseObject } from '../read.ts';
 import { sealSignature } from './signature.ts';
 import { encodeReason } from './stop-reason.ts';
@@ -32,6 +33,8 @@ function encodePart(part: AssistantPart): JsonObject[] {
     case 'text':
     case 'refusal':
       return part.text === '' ? [] : [{ type: 'text', text: part.text, citations: null }];
+    case 'image':
+      return [{ type: 'text', text: pictureText(part.source), citations: null }];
     case 'reasoning': {
       if (part.redacted !== undefined && part.origin === 'anthropic-messages')
         return [{ type: 'redacted_thinking', data: part.redacted }];
@@ -145,6 +148,10 @@ export function createStreamEncoder(model?: string): { push(event: ChatEvent): s
         if (event.text === '') break;
         ensure('text');
         delta({ type: 'text_delta', text: event.text });
+        break;
+      case 'image':
+        ensure('text');
+        delta({ type: 'text_delta', text: pictureText(event.source) });
         break;
       case 'reasoning':
         if (event.text === '') break;

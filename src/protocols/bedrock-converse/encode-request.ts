@@ -151,6 +151,9 @@ function encodeAssistantPart(part: AssistantPart): Json[] {
       return encodeText(part);
     case 'refusal':
       return encodeText({ type: 'text', text: part.text });
+    case 'image':
+      // Converse has pictures in the user's turns only.
+      return [];
     case 'tool-call':
       return [
         { toolUse: { toolUseId: idOf(part.id), name: part.name, input: parseObject(part.arguments) ?? {} } },

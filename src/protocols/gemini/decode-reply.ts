@@ -82,6 +82,10 @@ function createDecoder() {
     const signature = text(part['thoughtSignature']);
     const said = text(part['text']);
     if (part['functionCall']) return decodeCall(object(part['functionCall']), responseId, signature);
+    const { mimeType, data } = object(part['inlineData']);
+    // Pictures among the thoughts are drafts.
+    if (text(mimeType).startsWith('image/') && !part['thought'])
+      return signed(signature, [{ type: 'image', source: { data: text(data), mediaType: text(mimeType) } }]);
     // Steps of Google's own tools (code, search) are theirs to show, not part of the answer.
     if (typeof part['text'] !== 'string') return [];
     if (part['thought']) {

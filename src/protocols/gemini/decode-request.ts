@@ -74,6 +74,12 @@ function decodeAssistantPart(part: JsonObject): AssistantPart[] {
         ...(signature && { signature }),
       },
     ];
+  const made = decodeUserPart(part);
+  if (made.type === 'image')
+    return [
+      made,
+      ...(signature ? [{ type: 'reasoning' as const, text: '', signature, origin: 'gemini' as const }] : []),
+    ];
   const thought: AssistantPart[] = signature ? [{ type: 'reasoning', text: '', signature, origin: 'gemini' }] : [];
   return part['text'] === '' && signature ? thought : [{ type: 'text', text: text(part['text']) }, ...thought];
 }

@@ -79,7 +79,7 @@ function encodeUserPart(part: UserPart): Json {
 }
 
 /** `guess` is the type of a URL whose name does not tell. */
-function encodeSource(source: Source, guess: string): Json {
+function encodeSource(source: Source, guess: string): JsonObject {
   if ('data' in source) return { inlineData: { mimeType: source.mediaType, data: source.data } };
   const ending = /\.(\w+)(?:[?#]|$)/.exec(source.url)?.[1]?.toLowerCase();
   return { fileData: { mimeType: (ending && typesByEnding[ending]) ?? guess, fileUri: source.url } };
@@ -122,6 +122,9 @@ function encodeAssistantParts(parts: AssistantPart[], model: string): Json[] {
       case 'text':
       case 'refusal':
         push({ text: part.text });
+        break;
+      case 'image':
+        push(encodeSource(part.source, 'image/png'));
         break;
       case 'tool-call':
         push(

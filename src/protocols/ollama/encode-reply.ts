@@ -1,6 +1,7 @@
 /** Core events → what a client of /api/chat or /api/generate reads. Source: https://docs.ollama.com/api (read 2026-08) */
 import type { ChatEvent, ChatResult, FinishReason, Message, TokenLogprob } from '../../core/chat.ts';
 import type { JsonObject } from '../../core/json.ts';
+import { pictureText } from '../picture.ts';
 import { parseObject } from '../read.ts';
 import { sealContext } from './context.ts';
 
@@ -19,13 +20,14 @@ export type ReplyContext = {
 };
 
 /** The difference between the two endpoints: where the words stand. */
-type Words = { content?: string; thinking?: string; tool_calls?: JsonObject[] };
+type Words = { content?: string; thinking?: string; tool_calls?: JsonObject[]; images?: string[] };
 type Shape = (words: Words) => JsonObject;
 
 const chatShape: Shape = ({ content = '', ...rest }) => ({ message: { role: 'assistant', content, ...rest } });
-const generateShape: Shape = ({ content = '', thinking }) => ({
+const generateShape: Shape = ({ content = '', thinking, images }) => ({
   response: content,
   ...(thinking !== undefined && { thinking }),
+  ...(images?.[0] !== undefined && { image: images[0] }),
 });
 
 export const encodeChatResponse = (result: ChatResult, context: ReplyContext) =>
@@ -51,11 +53,19 @@ function encodeResult({ parts, finish, logprobs }: ChatResult, context: ReplyCon
   let content = '';
   let thinking = '';
   const calls: JsonObject[] = [];
+  const images: string[] = [];
   for (const part of parts)
     if (part.type === 'reasoning') thinking += part.text;
     else if (part.type === 'tool-call') calls.push(encodeCall(calls.length, part.id, part.name, part.arguments));
-    else content += part.text;
-  const words = { content, ...(thinking && { thinking }), ...(calls.length > 0 && { tool_calls: calls }) };
+    else if (part.type !== 'image') content += part.text;
+    else if ('data' in part.source) images.push(part.source.data);
+    else content += pictureText(part.source);
+  const words = {
+    content,
+    ...(thinking && { thinking }),
+    ...(calls.length > 0 && { tool_calls: calls }),
+    ...(images.length > 0 && { images }),
+  };
   return {
     ...head(context.model, context.now()),
     ...shape(words),
@@ -90,6 +100,10 @@ function createEncoder(context: ReplyContext, shape: Shape): { push(event: ChatE
         case 'refusal':
           answer += event.text;
           return flushCalls() + say({ content: event.text }, event.type === 'text' ? event.logprobs : undefined);
+        case 'image':
+          return 'data' in event.source
+            ? say({ images: [event.source.data] })
+            : say({ content: pictureText(event.source) });
         case 'reasoning':
           return say({ thinking: event.text });
         case 'tool-call':

@@ -85,6 +85,7 @@ export const wireMessage = z.discriminatedUnion('role', [
     reasoning_content: z.string().nullish(),
     reasoning: z.string().nullish(),
     reasoning_details: z.array(reasoningDetail).nullish(),
+    images: z.array(imagePart).nullish(),
   }),
   z.object({ role: z.literal('tool'), content: toolContent.nullish(), tool_call_id: z.string() }),
   z.object({ role: z.literal('function'), content: z.string().nullish(), name: z.string() }),
@@ -127,26 +128,34 @@ export function decodeMessages(messages: WireMessage[]): Message[] {
 }
 
 function decodeAssistant(message: Wire<'assistant'>, legacyCall: string, at: number): AssistantPart[] {
-  const { content, refusal, tool_calls, function_call } = message;
+  const { content, refusal, tool_calls, function_call, images } = message;
   const parts: AssistantPart[] = decodeReasoning(message);
-  if (content == null && !(tool_calls?.length || function_call || refusal || parts.length > 0))
+  const saysMore = Boolean(tool_calls?.length || function_call || refusal || images?.length);
+  if (content == null && !saysMore && parts.length === 0)
     throw new ViaductError(
       'invalid_request',
       `Invalid value for 'messages[${at}].content': an assistant's message needs content or tool_calls.`,
       { param: `messages[${at}].content` },
     );
   if (typeof content === 'string') {
-    if (content !== '' || !(tool_calls?.length || function_call || refusal))
-      parts.push({ type: 'text', text: content });
+    if (content !== '' || !saysMore) parts.push({ type: 'text', text: content });
   } else
     for (const part of content ?? [])
       parts.push(part.type === 'text' ? decodeTextPart(part) : { type: 'refusal', text: part.refusal });
+  parts.push(...decodeImages(images ?? [], `messages[${at}].images`));
   if (refusal) parts.push({ type: 'refusal', text: refusal });
   for (const [index, call] of (tool_calls ?? []).entries())
     parts.push(decodeCall(call, `call_${at}_${index}`, `messages[${at}].tool_calls[${index}]`));
   if (function_call) parts.push({ type: 'tool-call', id: legacyCall, ...decodeFunctionCall(function_call) });
   return parts;
 }
+
+/** Pictures of an earlier answer, as our own answers carry them, and OpenRouter's. */
+const decodeImages = (images: z.infer<typeof imagePart>[], where: string) =>
+  images.map(({ image_url }, index) => {
+    const url = typeof image_url === 'string' ? image_url : image_url.url;
+    return { type: 'image' as const, source: decodeUrl(url, `${where}[${index}].image_url.url`) };
+  });
 
 function decodeCall(call: z.infer<typeof toolCall>, fallbackId: string, param: string): ToolCallPart {
   const { function: fn, custom } = call;

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
 import { decodeErrorBody } from '../openai-error.ts';
+import { pictureSource } from '../picture.ts';
 import { isObject, toolName } from '../read.ts';
 import { decodeUsage } from './usage.ts';
 
@@ -118,6 +119,7 @@ function createAnswerDecoder() {
     if (spoken) out.push({ type: 'text', text: spoken });
     const refusal = textOf(delta['refusal']);
     if (refusal) out.push({ type: 'refusal', text: refusal });
+    readImages(delta['images'], out);
     const toolCalls = delta['tool_calls'];
     // TGI before 3.0 sends one object, not a list.
     const list = Array.isArray(toolCalls) ? toolCalls : toolCalls ? [toolCalls] : [];
@@ -203,6 +205,15 @@ function readContent(content: Json | undefined, logprobs: TokenLogprob[] | undef
         : textOf(part['thinking']);
       if (text) out.push({ type: 'reasoning', text });
     } else push(textOf(part['text']));
+  }
+}
+
+/** Pictures that the model made, as OpenRouter gives them. */
+function readImages(images: Json | undefined, out: ChatEvent[]) {
+  if (!Array.isArray(images)) return;
+  for (const image of images) {
+    const url = textOf(objectOf(objectOf(image)?.['image_url'])?.['url']);
+    if (url) out.push({ type: 'image', source: pictureSource(url) });
   }
 }
 

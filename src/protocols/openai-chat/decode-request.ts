@@ -157,7 +157,8 @@ export function decodeRequest(body: JsonObject): ChatRequest {
 }
 
 function refuseUnsupported({ modalities, audio, web_search_options, moderation, logprobs, top_logprobs }: WireRequest) {
-  if (modalities?.some((modality) => modality !== 'text')) throw unsupported('modalities', 'Only text comes out');
+  if (modalities?.some((modality) => modality !== 'text' && modality !== 'image'))
+    throw unsupported('modalities', 'Only text and pictures come out');
   if (audio) throw unsupported('audio', 'Only text comes out');
   if (web_search_options) throw unsupported('web_search_options', 'No web search is made');
   if (moderation) throw unsupported('moderation', 'Nothing is moderated');

@@ -4,6 +4,7 @@ import type {
   ChatResult,
   FinishReason,
   ReasoningPart,
+  Source,
   TokenLogprob,
   ToolCallPart,
 } from '../../core/chat.ts';
@@ -11,6 +12,7 @@ import type { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import { encodeErrorObject } from '../openai-error.ts';
+import { pictureUrl } from '../picture.ts';
 import { decodeFreeText } from './custom-tools.ts';
 import { reasoningFormats } from './decode-reply.ts';
 
@@ -61,6 +63,7 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
   let usage: Usage | undefined;
   const tail = context.includeUsage ? '],"usage":null}\n\n' : ']}\n\n';
   const detailsSeen = new Map<number, number>();
+  const imagesSeen = new Map<number, number>();
 
   const begin = () => {
     head ||= `data: ${openObject({
@@ -127,6 +130,11 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
           );
         case 'refusal':
           return chunk(index, `{"refusal":${JSON.stringify(event.text)}}`);
+        case 'image': {
+          const at = imagesSeen.get(index) ?? 0;
+          imagesSeen.set(index, at + 1);
+          return chunk(index, JSON.stringify({ images: [encodeImage(event.source, at)] }));
+        }
         case 'reasoning': {
           if (context.hideReasoning) return '';
           const text = JSON.stringify(event.text);
@@ -204,6 +212,7 @@ function encodeMessage({ parts }: ChatResult, context: ReplyContext): JsonObject
   const reasoning = thoughts.map((part) => part.text).join('');
   const details = thoughts.flatMap((part, index) => encodeReasoningDetail(part, index) ?? []);
   const calls = parts.filter((part) => part.type === 'tool-call');
+  const images = parts.filter((part) => part.type === 'image');
   return {
     role: 'assistant',
     content: text.length > 0 ? text.join('') : calls.length > 0 || refusal ? null : '',
@@ -211,8 +220,16 @@ function encodeMessage({ parts }: ChatResult, context: ReplyContext): JsonObject
     ...(reasoning && { reasoning_content: reasoning, reasoning }),
     ...(details.length > 0 && { reasoning_details: details }),
     ...encodeCalls(calls, context),
+    ...(images.length > 0 && { images: images.map(({ source }, index) => encodeImage(source, index)) }),
   };
 }
+
+/** A picture that the model made, as OpenRouter and LiteLLM give it. Source: https://openrouter.ai/docs/features/multimodal/image-generation */
+const encodeImage = (source: Source, index: number): JsonObject => ({
+  type: 'image_url',
+  image_url: { url: pictureUrl(source) },
+  index,
+});
 
 function encodeCalls(calls: ToolCallPart[], { legacyFunctions, customTools }: ReplyContext): JsonObject {
   const [first] = calls;

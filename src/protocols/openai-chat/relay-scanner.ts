@@ -133,13 +133,14 @@ function formOf(bytes: Buffer): Form {
 
 function hasContent(message: Json | undefined): boolean {
   if (!isObject(message)) return false;
-  const { content, refusal, reasoning, reasoning_content, tool_calls, function_call } = message;
+  const { content, refusal, reasoning, reasoning_content, tool_calls, function_call, images } = message;
   return (
     isSaid(content) ||
     isSaid(refusal) ||
     isSaid(reasoning) ||
     isSaid(reasoning_content) ||
     isFilled(tool_calls) ||
+    isFilled(images) ||
     isObject(tool_calls) ||
     isObject(function_call)
   );

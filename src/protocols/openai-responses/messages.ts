@@ -11,6 +11,7 @@ import type {
 } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
+import { mediaTypeOf } from '../picture.ts';
 import type { InputContent, Item, ReasoningItem } from './wire.ts';
 
 /** Opens what the server sealed: a reasoning item's `encrypted_content` → the thought. Throws invalid_encrypted_content. */
@@ -90,6 +91,10 @@ export function decodeItems(items: readonly Item[], openReasoning: OpenReasoning
         throw new ViaductError('invalid_encrypted_content', 'This compaction item was not made by this server.', {
           param: 'input',
         });
+      case 'image_generation_call':
+        if (typeof item.result === 'string')
+          assistant([{ type: 'image', source: { data: item.result, mediaType: mediaTypeOf(item.result) } }]);
+        break;
       default:
         // A provider's own kind of item, stored with an answer of it: other models do not need it.
         item satisfies never;
@@ -179,6 +184,9 @@ function encodeAssistant(parts: AssistantPart[], phase?: string): JsonObject[] {
         break;
       case 'reasoning':
         if (part.origin === 'openai-responses') items.push(encodeReasoning(part));
+        break;
+      case 'image':
+        // Only pictures of its own may stand in an answer here.
         break;
       default:
         part satisfies never;

@@ -3,8 +3,9 @@
  * come from outside.
  * Order of events: https://www.openresponses.org/specification (items are state machines, items are streamable).
  */
-import type { ChatEvent, ReasoningPart, TokenLogprob } from '../../core/chat.ts';
+import type { ChatEvent, ReasoningPart, Source, TokenLogprob } from '../../core/chat.ts';
 import type { ViaductError } from '../../core/errors.ts';
+import { pictureText } from '../picture.ts';
 import { decodeUsage, encodeFailure, encodeUsage } from './resource.ts';
 import { decodeFailure } from './stream-decoder.ts';
 import type {
@@ -105,6 +106,18 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
       yield event('response.output_text.done', { ...place, text: part.text, logprobs: part.logprobs });
     else yield event('response.refusal.done', { ...place, refusal: part.refusal });
     yield event('response.content_part.done', { ...place, part });
+  }
+
+  /** A picture is an item of its own; one that lies elsewhere is named in the text. */
+  function* draw(source: Source): Iterable<ResponseEvent> {
+    if ('url' in source) return yield* speak('text', pictureText(source));
+    yield* closeOpen('completed');
+    yield* closeCalls();
+    const item: Item = { type: 'image_generation_call', id: newId('ig'), status: 'completed', result: source.data };
+    const output_index = output.push(item) - 1;
+    const begun = { ...item, status: 'in_progress', result: null };
+    yield event('response.output_item.added', { output_index, item: begun });
+    yield event('response.output_item.done', { output_index, item });
   }
 
   function* think(delta: string): Iterable<ResponseEvent> {
@@ -322,6 +335,8 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
           return [...speak('text', chat.text, chat.logprobs)];
         case 'refusal':
           return [...speak('refusal', chat.text)];
+        case 'image':
+          return [...draw(chat.source)];
         case 'reasoning':
           return [...think(chat.text)];
         case 'reasoning-end': {

@@ -80,6 +80,9 @@ export type ReasoningItem = {
 
 export type CompactionItem = { type: 'compaction'; id: string; encrypted_content: string };
 
+/** A picture that the model made, as base64. */
+export type ImageCallItem = { type: 'image_generation_call'; id: string; status: ItemStatus; result: string | null };
+
 /** Kinds of items that can be put before any model. A provider's own kinds (searches, code runs) are kept and given as they came. */
 export const knownItems: ReadonlySet<string> = new Set<Item['type']>([
   'message',
@@ -89,6 +92,7 @@ export const knownItems: ReadonlySet<string> = new Set<Item['type']>([
   'custom_tool_call_output',
   'reasoning',
   'compaction',
+  'image_generation_call',
 ]);
 
 /** An item as the server keeps and gives it: complete, with an id. */
@@ -99,7 +103,8 @@ export type Item =
   | CustomToolCallItem
   | CustomToolCallOutputItem
   | ReasoningItem
-  | CompactionItem;
+  | CompactionItem
+  | ImageCallItem;
 
 /** Stands in a request for an item that the server already has. */
 export type ItemReference = { type: 'item_reference'; id: string };
@@ -160,5 +165,5 @@ export type ResponseResource = {
 export type ResponseEvent = { type: string; sequence_number: number; [field: string]: unknown };
 
 /** Ids carry their kind: `resp_…`, `msg_…`. */
-export type IdPrefix = 'resp' | 'msg' | 'fc' | 'fco' | 'ctc' | 'ctco' | 'rs' | 'cmp' | 'conv' | 'item';
+export type IdPrefix = 'resp' | 'msg' | 'fc' | 'fco' | 'ctc' | 'ctco' | 'rs' | 'cmp' | 'ig' | 'conv' | 'item';
 export type NewId = (prefix: IdPrefix) => string;

@@ -101,7 +101,7 @@ function assistant(parts: AssistantPart[]): EngineMessage {
   for (const part of parts)
     if (part.type === 'text' || part.type === 'refusal') texts.push({ text: part.text });
     else if (part.type === 'reasoning') reasoning += part.text;
-    else calls.push({ id: part.id, name: part.name, arguments: part.arguments || '{}' });
+    else if (part.type === 'tool-call') calls.push({ id: part.id, name: part.name, arguments: part.arguments || '{}' });
   return { role: 'assistant', content: texts, ...(reasoning && { reasoning }), ...(calls.length > 0 && { calls }) };
 }
 
