@@ -83,7 +83,7 @@ export async function attempt<T>(
   course: Course,
   open: (current: Attempt) => Promise<T>,
 ): Promise<{ current: Attempt; result: T }> {
-  const { leaving, limits } = course;
+  const { leaving } = course;
   const turns = new Turns(targets, course);
   let failure: ViaductError | undefined;
   let number = 0;
@@ -101,9 +101,7 @@ export async function attempt<T>(
       const { aborted, reason } = current.cancel;
       failure = ViaductError.from(aborted ? reason : thrown);
       await current.end(failure);
-      const next = leaving.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
-      if (next === 'stop') throw failure;
-      turns.failed(target, failure, next === 'again');
+      turns.failed(target, failure);
     } finally {
       course.answered();
     }
@@ -139,9 +137,14 @@ class Turns {
     }
   }
 
-  failed(target: Target, { code, retryAfter = 0 }: ViaductError, again: boolean): void {
+  /** Throws `failure` when it is not to be hidden behind another attempt. */
+  failed(target: Target, failure: ViaductError): void {
+    const { limits, leaving } = this.#course;
+    const { code, retryAfter = 0 } = failure;
+    const next = leaving.aborted || isOver(limits) ? 'stop' : afterwards(failure, limits);
+    if (next === 'stop') throw failure;
     if (code === 'context_length_exceeded') this.#tooFew = contextOf(target) ?? 0;
-    if (!again) return;
+    if (next === 'next') return;
     this.#again.push(target);
     this.#readyAt ??= new Map();
     this.#readyAt.set(target, Date.now() + retryAfter * 1000);
