@@ -35,6 +35,9 @@ export function decodeErrorBody(body: Json): ViaductError {
   return classify(wire.status ?? statusOf(wire), wire, wire.retryAfter);
 }
 
+/** Whether a reply or a chunk of status 200 is an error: Mistral and older vLLM servers write it without a field `error`. */
+export const isError = (body: JsonObject): boolean => Boolean(body['error']) || body['object'] === 'error';
+
 type WireError = Refusal & {
   param: string | undefined;
   /** HTTP status, when the body tells a truer one than the status line. */

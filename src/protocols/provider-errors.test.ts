@@ -361,6 +361,7 @@ const others: [name: string, decode: typeof openai, cases: Case[]][] = [
         'unsupported_capability',
       ],
       [400, google(400, 'INVALID_ARGUMENT', 'JSON mode is not enabled for this model'), 'unsupported_capability'],
+      [400, google(400, 'INVALID_ARGUMENT', 'LogProbs is not supported in streaming mode'), 'unsupported_capability'],
       [
         400,
         google(400, 'INVALID_ARGUMENT', 'Thinking level MINIMAL is not supported for this model.'),

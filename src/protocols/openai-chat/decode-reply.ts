@@ -4,7 +4,7 @@ import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
-import { decodeErrorBody } from '../openai-error.ts';
+import { decodeErrorBody, isError } from '../openai-error.ts';
 import { pictureSource } from '../picture.ts';
 import { isObject, toolName } from '../read.ts';
 import { decodeUsage } from './usage.ts';
@@ -32,7 +32,7 @@ export function createStreamDecoder(): StreamDecoder {
       }
       if (!data.trimStart().startsWith('{')) return []; // a ping that is not JSON
       const chunk = parse(data);
-      if (event === 'error' || chunk['error']) throw decodeErrorBody(chunk);
+      if (event === 'error' || isError(chunk)) throw decodeErrorBody(chunk);
       const choice = firstChoice(chunk);
       if (isObject(choice?.['error'])) throw decodeErrorBody({ error: choice['error'] });
       return answer.read(chunk, choice, objectOf(choice?.['delta']) ?? objectOf(choice?.['message']), false);
@@ -51,7 +51,7 @@ export function createStreamDecoder(): StreamDecoder {
 export function decodeResponse(body: Json): ChatEvent[] {
   if (!isObject(body))
     throw new ViaductError('provider_invalid_response', 'The provider answered with something that is not an answer.');
-  if (body['error']) throw decodeErrorBody(body);
+  if (isError(body)) throw decodeErrorBody(body);
   const choice = firstChoice(body);
   if (isObject(choice?.['error'])) throw decodeErrorBody({ error: choice['error'] });
   const answer = createAnswerDecoder();
@@ -159,7 +159,7 @@ function createAnswerDecoder() {
     finish(): ChatEvent[] {
       if (!started) throw new ViaductError('provider_invalid_response', 'The provider gave an empty answer.');
       const called = calls.some((call) => call.announced);
-      const reason = finishReasons[finish ?? ''] ?? 'stop';
+      const reason = finishReasons[(finish ?? '').split(':', 1)[0]?.toLowerCase() ?? ''] ?? 'stop';
       const rawReason = nativeFinish ?? finish;
       return [
         {
@@ -175,6 +175,7 @@ function createAnswerDecoder() {
   };
 }
 
+/** In small letters, without what stands after a colon: `content_filter: RECITATION` of Google's OpenAI-shaped endpoint. */
 const finishReasons: Record<string, FinishReason> = {
   stop: 'stop',
   length: 'length',
@@ -186,6 +187,8 @@ const finishReasons: Record<string, FinishReason> = {
   content_filter: 'content-filter',
   sensitive: 'content-filter',
   error: 'error',
+  malformed_function_call: 'error',
+  function_call_filter: 'error',
   network_error: 'error',
   insufficient_system_resource: 'error',
 };

@@ -3,7 +3,7 @@ import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { RelayScanner } from '../../core/provider.ts';
 import type { Usage } from '../../core/usage.ts';
-import { decodeErrorBody } from '../openai-error.ts';
+import { decodeErrorBody, isError } from '../openai-error.ts';
 import { isObject } from '../read.ts';
 import { createLineWatcher, type LineWatcher } from '../relay-lines.ts';
 import { decodeUsage } from './usage.ts';
@@ -80,7 +80,7 @@ class Scanner implements RelayScanner {
   }
 
   #readObject(body: JsonObject): void {
-    if (body['error']) this.error ??= decodeErrorBody(body);
+    if (isError(body)) this.error ??= decodeErrorBody(body);
     if (isObject(body['usage'])) this.usage = decodeUsage(body['usage']);
     const { choices } = body;
     if (!Array.isArray(choices)) return;

@@ -235,3 +235,29 @@ describe('what only some answers hold', () => {
     assert.deepEqual(decodeUsage(wire), { input: 675, output: 1, cacheRead: 600, cacheWrite: 40 });
   });
 });
+
+describe('words that only some servers have', () => {
+  test('an error without a field of its own ends the stream, and no whole reply either', () => {
+    const error = { object: 'error', message: 'Worker died', type: 'InternalServerError', code: 503 };
+    assert.throws(() => decode(delta({ content: 'par' }), error), { code: 'provider_overloaded' });
+    assert.throws(() => decodeResponse(error), { code: 'provider_overloaded' });
+    const scanner = createRelayScanner();
+    scanner.push(Buffer.from(`data: ${JSON.stringify(error)}\n\n`));
+    scanner.end?.();
+    assert.equal(scanner.error?.code, 'provider_overloaded');
+  });
+
+  test('reasons with an explanation, and in capitals', () => {
+    const reasons = {
+      'content_filter: PROHIBITED_CONTENT': 'content-filter',
+      'function_call_filter: MALFORMED_FUNCTION_CALL': 'error',
+      malformed_function_call: 'error',
+      MAX_TOKENS: 'length',
+      eos: 'stop',
+    };
+    for (const [wire, reason] of Object.entries(reasons)) {
+      const finish = decode(delta({ content: 'a' }), delta({}, wire)).at(-1);
+      assert.deepEqual(finish?.type === 'finish' && [finish.reason, finish.rawReason], [reason, wire]);
+    }
+  });
+});
