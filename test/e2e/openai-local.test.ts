@@ -6,7 +6,7 @@ import OpenAI from 'openai';
 import { runPython } from '../support/python.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
-const model = 'smollm2:135m';
+const model = 'smollm2:brief';
 const question = [{ role: 'user' as const, content: 'Say this is a test' }];
 let server: TestServer;
 let client: OpenAI;
@@ -154,7 +154,7 @@ describe('chat', () => {
       (error) =>
         error instanceof OpenAI.NotFoundError &&
         error.code === 'model_not_found' &&
-        /smollm2:135m/.test(error.message) &&
+        /smollm2:brief/.test(error.message) &&
         /pull/.test(error.message),
     );
     await assert.rejects(

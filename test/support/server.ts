@@ -20,13 +20,19 @@ const recipes: Record<string, { pull?: string; modelfile?: string }> = {
   'smollm2:135m': { pull: 'smollm2:135m' },
   'gemma3:270m': { pull: 'gemma3:270m' },
   'qwen2.5-coder:0.5b': { pull: 'qwen2.5-coder:0.5b' },
+  // For clients that set no limit: this small a model may go on until its context is full.
+  'smollm2:brief': { modelfile: 'FROM smollm2:135m\nPARAMETER num_predict 300\n' },
   'all-minilm': { modelfile: `FROM ${join(shared, 'all-minilm-l6-v2-q8_0.gguf')}\n` },
   'smollm2-vision': { modelfile: `FROM smollm2:135m\nFROM ${join(shared, 'vision/smollm2-135m.mmproj.gguf')}\n` },
   'qwen-vision': {
     modelfile: `FROM qwen2.5-coder:0.5b\nFROM ${join(shared, 'vision/qwen2.5-coder-0.5b.mmproj.gguf')}\n`,
   },
 };
-const needs: Record<string, string> = { 'smollm2-vision': 'smollm2:135m', 'qwen-vision': 'qwen2.5-coder:0.5b' };
+const needs: Record<string, string> = {
+  'smollm2:brief': 'smollm2:135m',
+  'smollm2-vision': 'smollm2:135m',
+  'qwen-vision': 'qwen2.5-coder:0.5b',
+};
 
 export type TestModel = keyof typeof recipes;
 
