@@ -46,3 +46,16 @@ export function withToldFormat(body: JsonObject): JsonObject {
       : toldFormat({ type: 'json-schema', name: '', schema }, true);
   return { ...rest, messages: [{ role: 'system', content }, ...list(body['messages'])] };
 }
+
+/** A user who speaks right after a tool, with a word of the model between them: Mistral's models refuse the conversation otherwise. */
+export function withAnswersAfterTools(body: JsonObject): JsonObject {
+  const messages = list(body['messages']);
+  const follows = (message: Json, at: number) =>
+    object(message)['role'] === 'user' && object(messages[at - 1])['role'] === 'tool';
+  if (!messages.some(follows)) return body;
+  const answer = { role: 'assistant', content: 'Understood.' };
+  return {
+    ...body,
+    messages: messages.flatMap((message, at) => (follows(message, at) ? [answer, message] : [message])),
+  };
+}

@@ -373,3 +373,18 @@ test('Groq: beside tools, a format of the answer is told', async () => {
   assert.match(JSON.stringify(body['messages']), /Weather/);
   assert.ok((await sent('groq', { model, responseFormat: format }))['response_format']);
 });
+
+test('Mistral’s models: a user who speaks right after a tool is answered first', async () => {
+  const messages: ChatRequest['messages'] = [...toolTurn, ...question];
+  for (const [kind, model, roles] of [
+    ['mistral', 'devstral-latest', ['user', 'assistant', 'tool', 'assistant', 'user']],
+    ['vllm', 'mistralai/Devstral-Small-2', ['user', 'assistant', 'tool', 'assistant', 'user']],
+    ['vllm', 'Qwen/Qwen3-8B', ['user', 'assistant', 'tool', 'user']],
+  ] as const) {
+    const body = await sent(kind, { model, messages });
+    assert.deepEqual(
+      (body['messages'] as JsonObject[]).map(({ role }) => role),
+      roles,
+    );
+  }
+});

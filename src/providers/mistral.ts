@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../core/json.ts';
 import type { Capability, ModelInfo } from '../core/provider.ts';
 import { count, list, object, text } from '../protocols/read.ts';
 import { describer } from './abilities.ts';
-import { renamed, withMessages, without } from './body.ts';
+import { renamed, withAnswersAfterTools, withMessages, without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider, type Upstream } from './http.ts';
 import { openaiChat, openaiEmbed } from './openai-dialect.ts';
@@ -29,12 +29,19 @@ export const mistral = defineProvider({
             streamUsage: false,
             samplers: false,
             cacheMarks: false,
+            toolMedia: 'keep',
           }),
         ],
         adapt: (body) =>
           withEffort(
             withMessages(
-              renamed(renamed(without(body, ...unknown), 'max_completion_tokens', 'max_tokens'), 'seed', 'random_seed'),
+              withAnswersAfterTools(
+                renamed(
+                  renamed(without(body, ...unknown), 'max_completion_tokens', 'max_tokens'),
+                  'seed',
+                  'random_seed',
+                ),
+              ),
               adaptMessage,
             ),
           ),

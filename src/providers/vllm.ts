@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
-import { without, withWholeArguments } from './body.ts';
+import { withAnswersAfterTools, without, withWholeArguments } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { cohereRerank, openaiChat, openaiCompletions, openaiEmbed, openaiModels } from './openai-dialect.ts';
@@ -22,7 +22,7 @@ export const vllm = defineProvider({
           openaiChat({ developerRole: 'system', reasoningHistory: 'reasoning', cacheMarks: false }),
           openaiCompletions(),
         ],
-        adapt: (body) => withThinkingSwitch(withWholeArguments(body)),
+        adapt: (body) => withThinkingSwitch(ordered(withWholeArguments(body))),
       },
       (upstream) => ({
         embed: openaiEmbed(upstream),
@@ -31,6 +31,9 @@ export const vllm = defineProvider({
       }),
     ),
 });
+
+const ordered = (body: JsonObject) =>
+  /mi[sx]tral|devstral|pixtral/i.test(String(body['model'])) ? withAnswersAfterTools(body) : body;
 
 /** Templates know thinking as a switch; an effort is for the models that read one. */
 function withThinkingSwitch(body: JsonObject): JsonObject {

@@ -32,6 +32,8 @@ export type ChatDialect = {
   samplers?: boolean;
   /** Send `cache_control` marks. Default true. */
   cacheMarks?: boolean;
+  /** Pictures and files in results of tools: OpenAI and most others take them from users only (default), where they follow the results. */
+  toolMedia?: 'user' | 'keep';
 };
 
 /** `model` goes out as it stands in the request: the gateway has put the provider's own name there. */
@@ -40,7 +42,7 @@ export function encodeRequest(request: ChatRequest, dialect: ChatDialect = {}): 
   const { samplers = true, streamUsage = true } = dialect;
   return defined({
     model: request.model,
-    messages: request.messages.map((message) => encodeMessage(message, dialect)),
+    messages: encodeMessages(request.messages, dialect),
     stream: request.stream || undefined,
     stream_options: request.stream && streamUsage ? { include_usage: true } : undefined,
     tools: request.tools?.map((tool) => encodeTool(tool, dialect)),
@@ -78,6 +80,37 @@ export function encodeRequest(request: ChatRequest, dialect: ChatDialect = {}): 
     ...request.extras?.['openai-chat'],
   });
 }
+
+function encodeMessages(messages: Message[], dialect: ChatDialect): JsonObject[] {
+  if (dialect.toolMedia === 'keep' || !messages.some(hasMedia))
+    return messages.map((message) => encodeMessage(message, dialect));
+  const wire: JsonObject[] = [];
+  /** Of the results so far: no other message may stand between those of one turn. */
+  let media: UserPart[] = [];
+  const flush = () => {
+    if (media.length > 0) wire.push({ role: 'user', content: encodeParts(media, dialect) });
+    media = [];
+  };
+  for (const message of messages) {
+    if (message.role !== 'tool') flush();
+    if (!hasMedia(message)) {
+      wire.push(encodeMessage(message, dialect));
+      continue;
+    }
+    const said = message.parts.filter((part) => part.type === 'text');
+    const parts = said.length > 0 ? said : [{ type: 'text' as const, text: 'The result follows below.' }];
+    wire.push(encodeMessage({ ...message, parts }, dialect));
+    media.push(
+      { type: 'text', text: `Part of the result of tool call ${message.toolCallId}:` },
+      ...message.parts.filter((part) => part.type !== 'text'),
+    );
+  }
+  flush();
+  return wire;
+}
+
+const hasMedia = (message: Message): message is Extract<Message, { role: 'tool' }> =>
+  message.role === 'tool' && message.parts.some(({ type }) => type !== 'text');
 
 function encodeMessage(message: Message, dialect: ChatDialect): JsonObject {
   switch (message.role) {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { AssistantPart, ChatRequest, Message, Tool } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
-import type { JsonObject } from '../../core/json.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
 import { decodeRequest, encodeRequest } from '../openai-chat.ts';
 
 const body = (fields: JsonObject = {}): JsonObject => ({
@@ -364,4 +364,32 @@ test('any request encodes and decodes to itself', () => {
       assert.deepEqual(decodeRequest(encodeRequest(value)), value);
     }),
   );
+});
+
+test('pictures in results of tools follow the results, from the user', () => {
+  const image = { type: 'image' as const, source: { data: 'QQ==', mediaType: 'image/png' } };
+  const call = (id: string) => ({ type: 'tool-call' as const, id, name: 'shot', arguments: '{}' });
+  const request: ChatRequest = {
+    model: 'm',
+    stream: false,
+    messages: [
+      { role: 'assistant', parts: [call('a'), call('b')] },
+      { role: 'tool', toolCallId: 'a', parts: [{ type: 'text', text: 'done' }, image] },
+      { role: 'tool', toolCallId: 'b', parts: [image] },
+      { role: 'user', parts: [{ type: 'text', text: 'And?' }] },
+    ],
+  };
+  const messages = encodeRequest(request)['messages'] as JsonObject[];
+  assert.deepEqual(
+    messages.map(({ role, content }) => [role, Array.isArray(content) ? content.length : content]),
+    [
+      ['assistant', null],
+      ['tool', 'done'],
+      ['tool', 'The result follows below.'],
+      ['user', 4],
+      ['user', 'And?'],
+    ],
+  );
+  const kept = encodeRequest(request, { toolMedia: 'keep' })['messages'] as { content: Json }[];
+  assert.deepEqual(kept[2]?.content, [{ type: 'image_url', image_url: { url: 'data:image/png;base64,QQ==' } }]);
 });
