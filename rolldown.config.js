@@ -10,5 +10,5 @@ export default {
     'webp-worker': 'src/providers/local/webp-worker.ts',
   },
   platform: 'node',
-  output: { dir: 'dist', cleanDir: true, sourcemap: true },
+  output: { dir: 'dist', cleanDir: true },
 };
