@@ -45,6 +45,7 @@ test('with more keys than slots the key that was used the longest ago gives its 
   ask('a');
   assert.equal(ask('c'), b);
   assert.equal(ask('a'), a);
+  assert.equal(slots.take({ key: 'b', prompt: ['b'] }).copies, true, 'what it lost may have been kept');
 });
 
 test('a key that nobody has used for long keeps nobody from its slot', () => {

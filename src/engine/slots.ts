@@ -16,8 +16,9 @@ export type Slot = {
   /** The engine's number of it: `id_slot`. */
   readonly id: number;
   /**
-   * An idle slot holds more of this prompt's beginning. The engine copies it here, but only what was there when another
-   * request began, and only into a slot that has been used: let it evaluate one token here first.
+   * The engine may have more of this prompt elsewhere: in an idle slot, or kept of a key that lost its slot. It copies that
+   * here, but only what was there when another request began, and only where little of what is here would stay: let it
+   * evaluate one token here first.
    */
   readonly copies: boolean;
 };
@@ -34,6 +35,8 @@ type Place = { id: number; busy: boolean; key: string | undefined; prompt: reado
 const keyLife = 5 * 60_000;
 /** Part of a prompt that must be in a slot already for the slot to be chosen for it. The engine's own measure. */
 const leastShared = 0.1;
+/** Keys that are remembered without a slot. */
+const mostLost = 256;
 /** Characters below which evaluating them again costs less than copying. */
 const worthCopying = 1000;
 
@@ -43,6 +46,15 @@ export function createSlots(count: number, now: () => number = () => performance
     { length: count },
     (_, id): Place => ({ id, busy: false, key: undefined, prompt: [], lastUsed: Number.NEGATIVE_INFINITY }),
   );
+
+  /** Keys that lost their slots, the latest last. */
+  const lost = new Set<string>();
+
+  const lose = (key: string) => {
+    lost.add(key);
+    const [oldest] = lost;
+    if (lost.size > mostLost && oldest !== undefined) lost.delete(oldest);
+  };
 
   const kept = ({ key, lastUsed }: Place) => key !== undefined && now() - lastUsed < keyLife;
 
@@ -64,10 +76,12 @@ export function createSlots(count: number, now: () => number = () => performance
       const here = shared(place.prompt, wish.prompt);
       const copies =
         wish.key !== undefined &&
-        places.some(({ busy, prompt }) => !busy && shared(prompt, wish.prompt) - here >= worthCopying);
+        ((bind && lost.delete(wish.key)) ||
+          places.some(({ busy, prompt }) => !busy && shared(prompt, wish.prompt) - here >= worthCopying));
+      const key = bind ? wish.key : kept(place) ? place.key : undefined;
+      if (place.key !== undefined && place.key !== key) lose(place.key);
+      place.key = key;
       place.busy = true;
-      if (bind) place.key = wish.key;
-      else if (!kept(place)) place.key = undefined;
       place.prompt = wish.prompt;
       place.lastUsed = now();
       return { id: place.id, copies };
