@@ -70,14 +70,15 @@ export function createSlots(count: number, now: () => number = () => performance
     return { place: mostAlike(bind ? unkept : free, prompt) ?? oldest, bind };
   };
 
+  const isMoreElsewhere = (place: Place, prompt: readonly string[]) => {
+    const here = shared(place.prompt, prompt);
+    return places.some((other) => !other.busy && shared(other.prompt, prompt) - here >= worthCopying);
+  };
+
   return {
     take(wish) {
       const { place, bind } = choose(wish);
-      const here = shared(place.prompt, wish.prompt);
-      const copies =
-        wish.key !== undefined &&
-        ((bind && lost.delete(wish.key)) ||
-          places.some(({ busy, prompt }) => !busy && shared(prompt, wish.prompt) - here >= worthCopying));
+      const copies = wish.key !== undefined && ((bind && lost.delete(wish.key)) || isMoreElsewhere(place, wish.prompt));
       const key = bind ? wish.key : kept(place) ? place.key : undefined;
       if (place.key !== undefined && place.key !== key) lose(place.key);
       place.key = key;
