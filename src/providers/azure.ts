@@ -9,6 +9,7 @@ import {
   openaiModels,
   openaiResponses,
 } from './openai-dialect.ts';
+import { fitted } from './openai-models.ts';
 
 /**
  * OpenAI's models on Azure. Without `api_version` the newer API is used, whose paths are OpenAI's own; with it the older
@@ -41,14 +42,18 @@ export const azure = defineProvider({
     };
     if (version === undefined)
       return createHttpProvider(
-        { ...common, baseUrl: `${resource}/openai/v1`, dialects: [openaiChat(chat), openaiResponses, openaiCompact] },
+        {
+          ...common,
+          baseUrl: `${resource}/openai/v1`,
+          dialects: [fitted(openaiChat(chat)), openaiResponses, openaiCompact],
+        },
         (upstream) => ({ embed: openaiEmbed(upstream), image: openaiImage(upstream), models: openaiModels(upstream) }),
       );
     return createHttpProvider(
       {
         ...common,
         baseUrl: `${resource}/openai?api-version=${encodeURIComponent(version)}`,
-        dialects: [openaiChat(chat, deployment('/chat/completions'))],
+        dialects: [fitted(openaiChat(chat, deployment('/chat/completions')))],
       },
       (upstream) => ({
         embed: (request, context) => openaiEmbed(upstream, deployment('/embeddings')(request.model))(request, context),

@@ -388,3 +388,20 @@ test('Mistral’s models: a user who speaks right after a tool is answered first
     );
   }
 });
+
+test('OpenAI: a request of another protocol is made to fit the model', async () => {
+  const wish = { temperature: 0.7, topP: 0.9, presencePenalty: 1, verbosity: 'low' as const };
+  const of = async (model: string, effort?: 'none' | 'minimal' | 'high' | 'xhigh') => {
+    const body = await sent('openai', { model, ...wish, ...(effort && { reasoning: { effort } }) });
+    return [body['temperature'], body['presence_penalty'], body['reasoning_effort'], body['verbosity']];
+  };
+  assert.deepEqual(await of('gpt-4o', 'high'), [0.7, 1, undefined, undefined]);
+  assert.deepEqual(await of('gpt-5', 'xhigh'), [undefined, undefined, 'high', 'low']);
+  assert.deepEqual(await of('gpt-5-mini', 'none'), [undefined, undefined, 'minimal', 'low']);
+  assert.deepEqual(await of('o4-mini', 'minimal'), [undefined, undefined, 'low', 'low']);
+  assert.deepEqual(await of('gpt-5.2', 'none'), [0.7, 1, 'none', 'low']);
+  assert.deepEqual(await of('gpt-5.2'), [0.7, 1, undefined, 'low']);
+  assert.deepEqual(await of('gpt-5.2', 'xhigh'), [undefined, undefined, 'xhigh', 'low']);
+  assert.deepEqual(await of('gpt-5.1-codex', 'none'), [undefined, undefined, 'low', 'low']);
+  assert.deepEqual(await of('my-own-model', 'xhigh'), [0.7, 1, 'xhigh', 'low']);
+});

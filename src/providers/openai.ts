@@ -11,6 +11,7 @@ import {
   openaiModels,
   openaiResponses,
 } from './openai-dialect.ts';
+import { fitted } from './openai-models.ts';
 
 /** OpenAI itself. https://platform.openai.com/docs/api-reference */
 export const openai = defineProvider({
@@ -34,12 +35,14 @@ export const openai = defineProvider({
         },
         connectTimeout: config.connect_timeout,
         dialects: [
-          openaiChat({
-            maxTokens: 'max_completion_tokens',
-            reasoningHistory: 'omit',
-            samplers: false,
-            cacheMarks: false,
-          }),
+          fitted(
+            openaiChat({
+              maxTokens: 'max_completion_tokens',
+              reasoningHistory: 'omit',
+              samplers: false,
+              cacheMarks: false,
+            }),
+          ),
           openaiResponses,
           openaiCompact,
           // Chat models have no completions; asked for them, they are asked as chats.

@@ -41,7 +41,8 @@ export function encodeRequest(request: ChatRequest): JsonObject {
 
 function encodeContents({ messages, model }: ChatRequest): Json[] {
   const names = new Map<string, string>();
-  const contents: { role: string; parts: Json[]; results?: boolean }[] = [];
+  /** `media`: of results, for models that take none inside them. */
+  const contents: { role: string; parts: Json[]; media?: Json[] }[] = [];
   for (const message of messages) {
     switch (message.role) {
       case 'user':
@@ -54,13 +55,17 @@ function encodeContents({ messages, model }: ChatRequest): Json[] {
       case 'tool': {
         // The results of one turn's calls must come in one turn.
         const last = contents.at(-1);
-        const part = encodeToolResult(message, names.get(message.toolCallId) ?? message.toolCallId);
-        if (last?.results) last.parts.push(part);
-        else contents.push({ role: 'user', parts: [part], results: true });
+        const { part, media } = encodeToolResult(message, names.get(message.toolCallId) ?? message.toolCallId, model);
+        if (last?.media) {
+          last.parts.push(part);
+          last.media.push(...media);
+        } else contents.push({ role: 'user', parts: [part], media });
       }
     }
   }
-  return contents.filter(({ parts }) => parts.length > 0).map(({ role, parts }) => ({ role, parts }));
+  return contents
+    .filter(({ parts }) => parts.length > 0)
+    .map(({ role, parts, media = [] }) => ({ role, parts: [...parts, ...media] }));
 }
 
 function encodeUserPart(part: UserPart): Json {
@@ -134,7 +139,7 @@ function encodeAssistantParts(parts: AssistantPart[], model: string): Json[] {
     }
   }
   if (pending) push({ text: '' });
-  if (needsSignatures(model)) markFirstCall(wire);
+  if (!isOld(model)) markFirstCall(wire);
   return wire;
 }
 
@@ -143,19 +148,24 @@ function markFirstCall(wire: JsonObject[]) {
   if (call) call['thoughtSignature'] ??= 'skip_thought_signature_validator';
 }
 
-const needsSignatures = (model: string) => !/gemini-[12]\b/.test(model);
+/** Older models sign no calls, and take no pictures inside results of tools. */
+const isOld = (model: string) => /gemini-[12]\b/.test(model);
 
-function encodeToolResult(message: Extract<Message, { role: 'tool' }>, name: string): Json {
+function encodeToolResult(
+  message: Extract<Message, { role: 'tool' }>,
+  name: string,
+  model: string,
+): { part: Json; media: Json[] } {
   const text = message.parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
   const media = message.parts.flatMap((part) => (part.type === 'text' ? [] : [encodeUserPart(part)]));
-  return {
-    functionResponse: {
-      id: message.toolCallId,
-      name,
-      response: message.isError ? { error: text } : { result: text },
-      ...(media.length > 0 && { parts: media }),
-    },
+  const inside = media.length > 0 && !isOld(model);
+  const functionResponse = {
+    id: message.toolCallId,
+    name,
+    response: message.isError ? { error: text } : { result: text },
+    ...(inside && { parts: media }),
   };
+  return { part: { functionResponse }, media: inside ? [] : media };
 }
 
 function encodeTool({ name, description, parameters }: Tool): Json {
@@ -184,7 +194,7 @@ type Format = ChatRequest['responseFormat'];
 function formatOf({ responseFormat, tools, toolChoice, model }: ChatRequest): { enforced?: Format; told?: string } {
   if (!responseFormat || responseFormat.type === 'text' || !tools?.length) return { enforced: responseFormat };
   if (isForced(toolChoice)) return {};
-  return /gemini-[12]\b/.test(model) ? { told: toldFormat(responseFormat, true) } : { enforced: responseFormat };
+  return isOld(model) ? { told: toldFormat(responseFormat, true) } : { enforced: responseFormat };
 }
 
 const isForced = (choice: ChatRequest['toolChoice']) =>

@@ -316,3 +316,27 @@ test('tools and JSON exclude each other: the schema is told where it cannot be e
   const { systemInstruction } = asked({ tools, responseFormat, model: 'gemini-2.5-flash' });
   assert.match(JSON.stringify(systemInstruction), /\{\\"type\\":\\"object\\"\}/);
 });
+
+test('pictures in results of tools: inside them from Gemini 3 on, after them before', () => {
+  const image = { type: 'image' as const, source: { data: 'QQ==', mediaType: 'image/png' } };
+  const inline = { inlineData: { mimeType: 'image/png', data: 'QQ==' } };
+  const call = (id: string) => ({ type: 'tool-call' as const, id, name: `f${id}`, arguments: '{}' });
+  const result = (toolCallId: string): Message => ({ role: 'tool', toolCallId, parts: [image] });
+  const messages: Message[] = [{ role: 'assistant', parts: [call('1'), call('2')] }, result('1'), result('2')];
+  const partsFor = (model: string) =>
+    (
+      encodeRequest({ model, stream: false, messages })['contents'] as {
+        parts: Record<string, { parts?: unknown }>[];
+      }[]
+    )[1]?.parts ?? [];
+  assert.deepEqual(
+    partsFor('gemini-3-flash').map((part) => part['functionResponse']?.parts),
+    [[inline], [inline]],
+  );
+  const before = partsFor('gemini-2.5-flash');
+  assert.deepEqual(
+    before.map((part) => Object.keys(part)[0]),
+    ['functionResponse', 'functionResponse', 'inlineData', 'inlineData'],
+  );
+  assert.equal(before[0]?.['functionResponse']?.parts, undefined);
+});
