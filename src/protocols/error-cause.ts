@@ -87,7 +87,7 @@ export const lacksAbility = (message: string): boolean =>
   /not a multimodal model|\b(does not|doesn.t|do not) support (the )?(image|vision|video|document|tool|function|thinking)|support(s)? (image|tool) (input|use)/i.test(
     message,
   ) ||
-  /\bis not enabled for (this model|models\/)|^logprobs is not (supported|enabled)|requires --enable-auto-tool-choice|^tool_choice: .*not supported for this model|errors: tool_choice: .*not supported|missing data required for image input|no endpoints found that support/i.test(
+  /\bis not enabled for (this model|models\/)|^logprobs is not (supported|enabled)|requires --enable-auto-tool-choice|^tool_choice: .*not supported for this model|errors: tool_choice: .*not supported|mode does not support this tool_choice|tool_choice parameter does not support being set|missing data required for image input|no endpoints found that support/i.test(
     message,
   );
 

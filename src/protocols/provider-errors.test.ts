@@ -86,6 +86,21 @@ const openaiShaped: Record<string, Case[]> = {
       'provider_account',
     ],
   ],
+  'forced calls': [
+    [
+      400,
+      error('Thinking mode does not support this tool_choice', { type: 'invalid_request_error' }),
+      'unsupported_capability',
+    ],
+    [
+      400,
+      error(
+        '<400> InternalError.Algo.InvalidParameter: The tool_choice parameter does not support being set to required or object in thinking mode',
+        { code: 'invalid_parameter_error' },
+      ),
+      'unsupported_capability',
+    ],
+  ],
   kimi: [
     [
       400,

@@ -59,3 +59,9 @@ export function withAnswersAfterTools(body: JsonObject): JsonObject {
     messages: messages.flatMap((message, at) => (follows(message, at) ? [answer, message] : [message])),
   };
 }
+
+/** Whether the body makes the model call a tool, any or a certain one. */
+export const forcesCall = ({ tool_choice: choice }: JsonObject): boolean =>
+  choice === 'required' ||
+  object(choice)['type'] === 'function' ||
+  object(object(choice)['allowed_tools'])['mode'] === 'required';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { describer } from './abilities.ts';
-import { renamed, withMessages, without } from './body.ts';
+import { forcesCall, renamed, withMessages, without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiModels, openaiResponses } from './openai-dialect.ts';
@@ -41,9 +41,10 @@ function withThoughts(body: JsonObject): JsonObject {
   });
 }
 
-/** Thinking is a switch, and an effort says how hard. */
+/** Thinking is a switch, and an effort says how hard. A model that thinks cannot be made to call a tool. */
 function withThinking(body: JsonObject): JsonObject {
   const { reasoning_effort: effort, ...rest } = body;
+  if (forcesCall(body)) return { ...rest, thinking: { type: 'disabled' } };
   if (typeof effort !== 'string') return body;
   if (effort === 'none') return { ...rest, thinking: { type: 'disabled' } };
   return { ...rest, thinking: { type: 'enabled' }, reasoning_effort: efforts[effort] ?? effort };

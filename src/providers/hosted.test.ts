@@ -405,3 +405,23 @@ test('OpenAI: a request of another protocol is made to fit the model', async () 
   assert.deepEqual(await of('gpt-5.1-codex', 'none'), [undefined, undefined, 'low', 'low']);
   assert.deepEqual(await of('my-own-model', 'xhigh'), [0.7, 1, 'xhigh', 'low']);
 });
+
+test('DeepSeek and Qwen: a forced call turns thinking off, which would refuse it', async () => {
+  const tools = [{ name: 'f' }];
+  const forced = { tools, toolChoice: { name: 'f' }, reasoning: { effort: 'high' as const } };
+  const deepseek = await sent('deepseek', { model: 'deepseek-v4-flash', ...forced });
+  assert.deepEqual([deepseek['thinking'], deepseek['reasoning_effort']], [{ type: 'disabled' }, undefined]);
+  const unasked = await sent('deepseek', { model: 'deepseek-v4-flash', tools, toolChoice: 'required' });
+  assert.deepEqual(unasked['thinking'], { type: 'disabled' });
+  assert.equal(
+    (await sent('deepseek', { model: 'deepseek-v4-flash', tools, toolChoice: 'auto' }))['thinking'],
+    undefined,
+  );
+  const qwen = await sent('qwen', { model: 'qwen3.5-plus', tools, toolChoice: 'required' });
+  assert.deepEqual([qwen['enable_thinking'], qwen['tool_choice']], [false, 'required']);
+  assert.equal((await sent('qwen', { model: 'qwen3.5-plus', ...forced }))['enable_thinking'], false);
+  assert.equal(
+    (await sent('qwen', { model: 'qwen2.5-72b-instruct', tools, toolChoice: 'required' }))['enable_thinking'],
+    undefined,
+  );
+});

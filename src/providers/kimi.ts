@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Json, JsonObject } from '../core/json.ts';
 import { describer } from './abilities.ts';
-import { renamed, without } from './body.ts';
+import { forcesCall, renamed, without } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { withBytes } from './download.ts';
 import { createHttpProvider } from './http.ts';
@@ -45,14 +45,12 @@ function withThinking(body: JsonObject, model: string): JsonObject {
     return typeof effort === 'string' ? { ...rest, reasoning_effort: efforts[effort] ?? effort } : body;
   // These think always, or never.
   if (!/^kimi-k2\.[56]$/.test(model)) return rest;
-  if (effort === 'none' || isForced(body['tool_choice']) || lacksThoughts(body['messages']))
+  if (effort === 'none' || forcesCall(body) || lacksThoughts(body['messages']))
     return { ...rest, thinking: { type: 'disabled' } };
   return effort === undefined ? body : { ...rest, thinking: { type: 'enabled' } };
 }
 
 const efforts: Record<string, string> = { none: 'low', minimal: 'low', medium: 'high', xhigh: 'max' };
-
-const isForced = (choice: Json | undefined) => choice === 'required' || (typeof choice === 'object' && choice !== null);
 
 const lacksThoughts = (messages: Json | undefined) =>
   Array.isArray(messages) &&

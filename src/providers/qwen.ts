@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { describer } from './abilities.ts';
-import { renamed, without, withWholeArguments } from './body.ts';
+import { forcesCall, renamed, without, withWholeArguments } from './body.ts';
 import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
@@ -31,13 +31,18 @@ export const qwen = defineProvider({
     ),
 });
 
-/** Thinking is a switch and, for those who want less of it, a number of tokens. */
+/** Thinking is a switch and, for those who want less of it, a number of tokens. A model that thinks cannot be made to call a tool. */
 function withThinking(body: JsonObject): JsonObject {
   const { reasoning_effort: effort, ...rest } = body;
+  if (forcesCall(body) && (effort !== undefined || hasSwitch.test(String(body['model']))))
+    return { ...rest, enable_thinking: false };
   if (typeof effort !== 'string') return body;
   const budget = budgets[effort];
   return { ...rest, enable_thinking: effort !== 'none', ...(budget !== undefined && { thinking_budget: budget }) };
 }
+
+/** These think unless told not to, or when told to. */
+const hasSwitch = /^qwen(3|[4-9]|-plus|-flash|-turbo)(?!.*(instruct|coder))/;
 
 const budgets: Record<string, number> = { minimal: 512, low: 2048, medium: 8192 };
 
