@@ -63,6 +63,8 @@ const article = (type: string) => (/^[aeio]/.test(type) ? `an ${type}` : `a ${ty
 function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
+  // A text of the address that was to be read as one.
+  if (Number.isNaN(value)) return 'something else';
   return article(typeof value);
 }
 

@@ -117,6 +117,10 @@ describe('chains', () => {
     assert.equal(texts.length, 3);
     assert.match(texts[2] ?? '', /"c"/);
     await assert.rejects(client.responses.inputItems.list(id, { limit: 0 }), BadRequestError);
+    await assert.rejects(client.responses.inputItems.list(id, { limit: Number.NaN }), {
+      param: 'limit',
+      message: /expected a number, but got something else/,
+    });
   });
 
   test('a deleted response is gone, and the responses after it go on without it', async () => {
