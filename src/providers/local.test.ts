@@ -319,6 +319,32 @@ describe('tools', () => {
     assert.equal(finish.reason, 'tool-calls');
   });
 
+  test('auto: a call of a tool that is not there, under a name near to one that is, is made once more', async () => {
+    const grammar = 'root ::= "{\\"name\\": \\"get_current_weather\\", \\"arguments\\": {\\"town\\": \\"Paris\\"}}"';
+    const { parts, finish } = await local.ask({ model, tools, messages: question, local: { grammar } });
+    assert.deepEqual(
+      parts.map((part) => part.type === 'tool-call' && part.name),
+      ['get_weather'],
+    );
+    assert.equal(finish.reason, 'tool-calls');
+  });
+
+  test('auto: a call of nothing like a tool is asked again without tools, and the reason is said', async () => {
+    const before = local.provider.toolCalls().get(model)?.rejected ?? 0;
+    // The grammar is the client's: the second answer has to keep to it too, and is text.
+    const grammar = 'root ::= "{\\"name\\": \\"hello\\", \\"arguments\\": {\\"a\\": [1, 2]}}"';
+    const { text, parts, finish } = await local.ask({ model, tools, messages: question, local: { grammar } });
+    assert.equal(parts.length, 1);
+    assert.deepEqual(JSON.parse(text), { name: 'hello', arguments: { a: [1, 2] } });
+    assert.equal(finish.reason, 'stop');
+    assert.match(finish.toolError ?? '', /no tool "hello"/);
+    assert.equal(local.provider.toolCalls().get(model)?.rejected, before + 1);
+    const cut = await local.ask({ model, tools, messages: question, local: { grammar }, maxTokens: 14 });
+    assert.deepEqual(cut.parts, []);
+    assert.equal(cut.finish.reason, 'length');
+    assert.match(cut.finish.toolError ?? '', /cut off/);
+  });
+
   test('a call that the limit cuts off is neither text nor call, and the reason is said', async () => {
     const grammar = 'root ::= "<tool_call>{\\"name\\": \\"get_weather\\", \\"arguments\\": {\\"city\\": \\"" [a-z]+';
     const { parts, finish } = await local.ask({ model, tools, maxTokens: 40, messages: question, local: { grammar } });

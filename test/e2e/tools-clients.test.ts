@@ -82,6 +82,29 @@ describe('openai-node', () => {
     assert.equal(asked.length, 1);
   });
 
+  // Offered tools, this model makes up others for small talk: one answer in four.
+  for (const stream of [false, true])
+    test(`small talk while tools are offered, stream: ${stream}: words, or a call of a tool that there is`, async () => {
+      const asked: [content: string, seed: number][] = [
+        ['Hello!', 1],
+        ['Tell me a joke.', 0],
+        ['Tell me a joke.', 2],
+        ['Give me a JSON of a person with a name and an age.', 0],
+      ];
+      for (const [content, seed] of asked) {
+        const request = { model, messages: [{ role: 'user' as const, content }], tools, temperature: 0.8, seed };
+        const settings = { ...request, max_tokens: 80 };
+        const choice = stream
+          ? (await client.chat.completions.stream(settings).finalChatCompletion()).choices[0]
+          : (await client.chat.completions.create(settings)).choices[0];
+        const { content: text, tool_calls: calls = [] } = choice?.message ?? {};
+        assert.doesNotMatch(text ?? '', /^\W*(json)?\W*"\w+": *"[^"]*",\s*"(arguments|parameters)"/, content);
+        assert.equal(choice?.finish_reason === 'tool_calls', calls.length > 0);
+        assert.ok(calls.length > 0 || text, `${content} ${seed}: nothing`);
+        for (const call of calls) assert.equal(call.type === 'function' && call.function.name, name);
+      }
+    });
+
   test('Responses: a call, and its output sent back to the stored response', async () => {
     const tools: OpenAI.Responses.FunctionTool[] = [
       {

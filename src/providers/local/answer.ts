@@ -16,6 +16,8 @@ export type AnswerOptions = {
   /** Names of the tools that may be called. */
   callable: readonly string[];
   checker: ToolChecker | undefined;
+  /** It is to be a JSON document, which may look like anything. */
+  document?: boolean;
   /** Forced calls need no check: the grammar is the schema. */
   exact: boolean;
   /** More than one call is welcome. */
@@ -42,6 +44,8 @@ export type Answer = {
   readonly calls: number;
   /** The model asked for nothing but what it had been answered. */
   readonly repeated: boolean;
+  /** The model called a tool that there is not, and has said nothing else. */
+  readonly invented: boolean;
   /** The last forced call was cut off, and closed it is what its schema asks for. */
   readonly closed: boolean;
   readonly rejected: Extract<CheckedCall, { state: 'rejected' }> | undefined;
@@ -55,7 +59,7 @@ const mostCalls = 64;
 export function createAnswer(options: AnswerOptions): Answer {
   const { mode, checker, exact, many } = options;
   const splitter = createThinkSplitter(options.opened);
-  const finder = mode === 'find' ? createToolFinder(options.callable) : undefined;
+  const finder = mode === 'find' ? createToolFinder(options.callable, options.document) : undefined;
   const reader = mode === 'calls' ? createCallReader() : undefined;
   const counts = { prompt: 0, cached: 0, output: 0, reasoning: 0 };
   const given = new Set<string>();
@@ -64,11 +68,14 @@ export function createAnswer(options: AnswerOptions): Answer {
   let calls = 0;
   let complete = false;
   let repeated = false;
+  let spoken = false;
   let closed = false;
   let rejected: Answer['rejected'];
   let end: EngineEnd | undefined;
   let logprobs: TokenLogprob[] = [];
   let current: { name: string; json: string } | undefined;
+
+  const invented = () => rejected?.invented === true && calls === 0 && !spoken;
 
   const call = (name: string, json: string): ChatEvent[] => {
     const index = calls++;
@@ -112,10 +119,11 @@ export function createAnswer(options: AnswerOptions): Answer {
       if (complete) return [];
       if (item.kind === 'calls') return item.calls.flatMap(judge);
       if (item.kind === 'text') {
-        if (calls === 0 && !repeated) return text(item.text);
         // What follows a call is the model making up the result.
-        complete = true;
-        return [];
+        complete = calls > 0 || repeated || invented();
+        if (complete) return [];
+        spoken ||= item.text.trim() !== '';
+        return text(item.text);
       }
       options.judged('rejected');
       rejected ??= { state: 'rejected', name: undefined, reason: 'it is not whole or not JSON' };
@@ -201,7 +209,7 @@ export function createAnswer(options: AnswerOptions): Answer {
       const events = split(splitter.end());
       if (finder) events.push(...found(finder.end()));
       for (const { name, json } of native.values()) events.push(...judge({ name, input: json }));
-      if (logprobs.length > 0) events.push(...text(''));
+      if (logprobs.length > 0 && !rejected) events.push(...text(''));
       if (current) events.push(...close(current));
       return events;
     },
@@ -218,6 +226,9 @@ export function createAnswer(options: AnswerOptions): Answer {
     },
     get repeated() {
       return repeated && calls === 0;
+    },
+    get invented() {
+      return invented();
     },
     get closed() {
       return closed;

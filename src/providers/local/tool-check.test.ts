@@ -58,6 +58,17 @@ const rejected: [name: string, tool: string, input: Json, reason: RegExp][] = [
   ['what is required is missing', 'get_weather', { days: 1 }, /'city'/],
   ['a wrong value', 'get_weather', { city: 'Paris', unit: 'kelvin' }, /"unit"/],
 ];
+test('a tool that is not there: which one was meant', () => {
+  const meant = (called: string) => {
+    const checked = checker.check(called, {});
+    return checked.state === 'rejected' && { name: checked.name, invented: checked.invented };
+  };
+  for (const called of ['get_current_weather', 'weather', 'getWeatherNow', 'functions.weather'])
+    assert.deepEqual(meant(called), { name: 'get_weather', invented: undefined }, called);
+  for (const called of ['hello', 'get_time', 'get', '', 'Bob'])
+    assert.deepEqual(meant(called), { name: undefined, invented: true }, called);
+});
+
 for (const [name, tool, input, reason] of rejected)
   test(`${name}: rejected, with the reason`, () => {
     const checked = checker.check(tool, input);

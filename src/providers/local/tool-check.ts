@@ -7,7 +7,8 @@ import type { Json, JsonObject } from '../../core/json.ts';
 
 export type CheckedCall =
   | { state: 'valid' | 'repaired'; name: string; arguments: string }
-  | { state: 'rejected'; name: string | undefined; reason: string };
+  /** `name` is the tool that was meant; `invented` says that there is none. */
+  | { state: 'rejected'; name: string | undefined; reason: string; invented?: true };
 
 /** Knows the tools of one request. */
 export type ToolChecker = {
@@ -29,15 +30,29 @@ export function createToolChecker(tools: readonly Tool[]): ToolChecker {
   const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '');
 
   const find = (name: string): Tool | undefined => {
-    const exact = byName.get(name) ?? byName.get(name.replace(/^(functions?|tools?)[.:]/, '').replace(/:\d+$/, ''));
+    const exact = byName.get(name) ?? byName.get(withoutSpace(name).replace(/:\d+$/, ''));
     return exact ?? tools.find((tool) => plain(tool.name) === plain(name));
+  };
+
+  /** `get_current_weather` for `get_weather`: one has all the words of the other. */
+  const nearest = (name: string): Tool | undefined => {
+    const called = wordsOf(withoutSpace(name));
+    return tools.find((tool) => {
+      const own = wordsOf(tool.name);
+      const shared = called.filter((word) => own.includes(word));
+      return shared.length === Math.min(called.length, own.length) && shared.some((word) => word.length >= tellingWord);
+    });
   };
 
   return {
     find,
-    check(name, input) {
-      const tool = find(name);
-      if (!tool) return { state: 'rejected', name: undefined, reason: `there is no tool "${name}"` };
+    check(called, input) {
+      const tool = find(called);
+      if (!tool) {
+        const name = nearest(called)?.name;
+        const reason = `there is no tool "${called}"`;
+        return { state: 'rejected', name, reason, ...(name === undefined && { invented: true }) };
+      }
       const parsed = parse(input);
       if (parsed === undefined) return { state: 'rejected', name: tool.name, reason: 'its arguments are not JSON' };
       const validate = validator(tool);
@@ -45,7 +60,7 @@ export function createToolChecker(tools: readonly Tool[]): ToolChecker {
       const fits = isObject(parsed.value) && (!validate || validate(asWritten));
       const text = typeof input === 'string' && !parsed.repaired ? input : JSON.stringify(parsed.value);
       if (fits) {
-        const untouched = tool.name === name && !parsed.repaired;
+        const untouched = tool.name === called && !parsed.repaired;
         return { state: untouched ? 'valid' : 'repaired', name: tool.name, arguments: text };
       }
       for (const candidate of candidates(parsed.value, tool)) {
@@ -63,6 +78,19 @@ export function createToolChecker(tools: readonly Tool[]): ToolChecker {
     },
   };
 }
+
+/** Without the name space that some models put before every tool. */
+const withoutSpace = (name: string) => name.replace(/^(functions?|tools?)[.:]/, '');
+
+/** Letters of a word that says more than `get` and `add` do. */
+const tellingWord = 4;
+
+const wordsOf = (name: string) =>
+  name
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .filter(Boolean);
 
 function parse(input: Json): { value: Json; repaired: boolean } | undefined {
   if (typeof input !== 'string') return { value: input, repaired: false };

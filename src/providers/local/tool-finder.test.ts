@@ -46,6 +46,17 @@ const cases: [name: string, whole: string, expected: Expected][] = [
   ['Kimi', '<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{"city": "Paris"}<|tool_call_end|><|tool_calls_section_end|>', { calls: [{ ...paris, name: 'functions.get_weather:0' }] }],
   ['invoke', '<function_calls><invoke name="get_weather"><parameter name="city">Paris</parameter></invoke></function_calls>', { calls: [paris] }],
   ['broken JSON that can be mended', "<tool_call>{'name': 'get_weather', 'arguments': {'city': 'Paris',}}</tool_call>", { calls: [paris] }],
+  ['a call of no tool', '{"name": "hello", "arguments": {}}', { calls: [{ name: 'hello', input: {} }] }],
+  ['a call of no tool in a fence', '```json\n{\n  "name": "joke",\n  "parameters": {"text": "Why? \\"}{\\""}\n}\n```', { calls: [{ name: 'joke', input: { text: 'Why? "}{"' } }] }],
+  ['a call of no tool, as OpenAI writes it', '{"type": "function", "function": {"name": "hello", "arguments": {"a": 1}}}', { calls: [{ name: 'hello', input: { a: 1 } }] }],
+  ['a call of no tool in a list', '[{"name": "hello", "arguments": {}}]', { calls: [{ name: 'hello', input: {} }] }],
+  ['a call of no tool cut off', '{"name": "hello", "arguments": {"a', { broken: 1 }],
+  ['a call of no tool after text', 'Like {"name": "hello", "arguments": {}}.', { text: 'Like {"name": "hello", "arguments": {}}.' }],
+  ['a document with more fields than a call', '{"name": "Bob", "parameters": {"speed": 3}, "age": 3}', { text: '{"name": "Bob", "parameters": {"speed": 3}, "age": 3}' }],
+  ['a document with other values', '{"name": "Bob", "arguments": ["a"]}', { text: '{"name": "Bob", "arguments": ["a"]}' }],
+  ['a document of another type', '{"type": "robot", "name": "Bob", "parameters": {}}', { text: '{"type": "robot", "name": "Bob", "parameters": {}}' }],
+  ['in a tag', `<json>\n${json}\n</json>`, { calls: [paris] }],
+  ['a tag around anything else', '<json>{"a": 1}</json>', { text: '<json>{"a": 1}</json>' }],
   ['a call cut off', '<tool_call>{"name": "get_weather", "argum', { broken: 1 }],
   ['a bare call cut off', '{"name": "get_weather", "argum', { broken: 1 }],
   ['other JSON', '{"name": "Bob", "age": 3}', { text: '{"name": "Bob", "age": 3}' }],
@@ -106,4 +117,9 @@ test('text is not held back longer than needed', () => {
   assert.deepEqual(finder.push('Hello'), [{ kind: 'text', text: 'Hello' }]);
   assert.deepEqual(finder.push(' {"city"'), [{ kind: 'text', text: ' {"city"' }]);
   assert.deepEqual(finder.push('{"name": "Bo'), [{ kind: 'text', text: '{"name": "Bo' }]);
+  // At the beginning it might be a call of a tool that there is not, until it has a field that no call has.
+  const document = createToolFinder(names);
+  assert.deepEqual(document.push('{"name": "Bob", "a'), []);
+  assert.deepEqual(document.push('ge'), [{ kind: 'text', text: '{"name": "Bob", "age' }]);
+  assert.deepEqual(createToolFinder(names, true).push('{"name": "Bo'), [{ kind: 'text', text: '{"name": "Bo' }]);
 });

@@ -13,17 +13,23 @@ export type ToolFinder = {
   end(): Found[];
 };
 
-/** `names` are the tools that may be called. */
-export function createToolFinder(names: readonly string[]): ToolFinder {
+/**
+ * `names` are the tools that may be called. Calls of others are found where a mark says that they are calls, and where the
+ * answer begins with one, unless it is to be a `document`.
+ */
+export function createToolFinder(names: readonly string[], document = false): ToolFinder {
   const plain = (name: string) => name.replace(/^functions?\./, '').toLowerCase();
   const lower = names.map((name) => name.toLowerCase());
   const known: Known = {
     isTool: (name) => lower.includes(plain(name)),
     couldBeTool: (prefix) =>
       lower.some((name) => name.startsWith(plain(prefix)) || `functions.${name}`.startsWith(prefix.toLowerCase())),
+    get opening() {
+      return opening;
+    },
   };
+  let opening = !document;
   let held = '';
-  /** What came before `held`, to know a beginning of a line: bare JSON in the middle of a sentence is an example. */
   let found = false;
 
   const step = (ended: boolean): Found[] => {
@@ -32,6 +38,7 @@ export function createToolFinder(names: readonly string[]): ToolFinder {
     const say = (text: string) => {
       // White space around calls is not text.
       if (text === '' || (found && text.trim() === '')) return;
+      opening &&= text.trim() === '';
       const last = out.at(-1);
       if (last?.kind === 'text') last.text += text;
       else out.push({ kind: 'text', text });
@@ -39,6 +46,7 @@ export function createToolFinder(names: readonly string[]): ToolFinder {
     for (let at = nextMarker(held, 0); at >= 0; at = nextMarker(held, at)) {
       const rest = held.slice(at);
       const partial = !ended && syntaxes.some(({ marker }) => marker.length > rest.length && marker.startsWith(rest));
+      opening &&= held.slice(from, at).trim() === '';
       const syntax: Syntax | undefined = syntaxes.find(({ marker }) => rest.startsWith(marker));
       const reading = syntax?.read(rest, known, ended) ?? { state: 'no' as const };
       if (partial || reading.state === 'wait') {

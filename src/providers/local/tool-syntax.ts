@@ -2,7 +2,7 @@
  * The ways in which open models write tool calls, each as one reader. A model trained on one family's syntax often
  * writes another's, so all are tried whatever the template says.
  */
-import { bare, fence, list } from './tool-syntax/bare-json.ts';
+import { bare, block, list } from './tool-syntax/bare-json.ts';
 import { prefixed, tagged } from './tool-syntax/marked-json.ts';
 import { deepSeek, functionary, kimi } from './tool-syntax/own-marks.ts';
 import type { Syntax } from './tool-syntax/reading.ts';
@@ -28,7 +28,9 @@ export const syntaxes: readonly Syntax[] = [
   functionary,
   deepSeek,
   kimi,
-  fence,
+  block('```', '```'),
+  block('<json>', '</json>'),
+  block('<tools>', '</tools>'),
   bare,
   list,
 ];

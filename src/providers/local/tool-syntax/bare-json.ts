@@ -1,10 +1,11 @@
 /** Calls as JSON without a mark of their own, or in a fenced block. */
 import { callsOf, nameKeys } from './call-objects.ts';
+import { judgeInvented } from './invented-call.ts';
 import { scanJson, skipBlank } from './json-text.ts';
 import { pythonic } from './python-calls.ts';
 import { broken, type Known, no, type Reading, type Syntax, undecided, unfinished, wait } from './reading.ts';
 
-/** `{"name": "f", "arguments": {…}}` without any mark, the commonest slip; only when the name is a tool's. */
+/** `{"name": "f", "arguments": {…}}` without any mark, the commonest slip; later than at the beginning only when the name is a tool's. */
 export const bare: Syntax = {
   marker: '{',
   read(text, known, ended) {
@@ -19,8 +20,13 @@ export const bare: Syntax = {
 
 const otherKeys = 'type|id|arguments|parameters|args|input|tool_call|function_call|index';
 
-/** Decides as early as it can, so that other JSON is not held back. */
 function judgeBare(text: string, known: Known): 'call' | 'wait' | 'no' {
+  const judged = judgeKnown(text, known);
+  return judged === 'no' && known.opening ? judgeInvented(text) : judged;
+}
+
+/** Decides as early as it can, so that other JSON is not held back. */
+function judgeKnown(text: string, known: Known): 'call' | 'wait' | 'no' {
   const open = /^\{\s*(?:"([\w-]*)("?)\s*(:?)\s*)?/.exec(text);
   if (!open) return 'no';
   const [head, key, quoteAfter, colon] = open;
@@ -80,21 +86,21 @@ function listOfObjects(text: string, start: number, known: Known, ended: boolean
   return end === 'no' ? no : callsOf(text.slice(0, end), end, true);
 }
 
-/** A fenced block that holds calls. */
-export const fence: Syntax = {
-  marker: '```',
+/** A block that may hold calls, or anything else: fenced, or in a tag. */
+export const block = (marker: string, close: string): Syntax => ({
+  marker,
   read(text, known, ended) {
-    const head = /^```[\w-]*[ \t]*\r?\n?/.exec(text) as RegExpExecArray;
-    const start = skipBlank(text, head[0].length);
+    const head = (/^```[\w-]*[ \t]*\r?\n?/.exec(text) ?? [marker])[0];
+    const start = skipBlank(text, head.length);
     if (start === text.length) return undecided(ended);
-    const reading = readBlock(text.slice(start), head[0], known, ended);
+    const reading = readBlock(text.slice(start), head, known, ended);
     if (reading.state !== 'calls') return reading.state === 'broken' ? broken(start + reading.end) : reading;
     const after = skipBlank(text, start + reading.end);
-    if (text.startsWith('```', after)) return { ...reading, end: after + 3 };
-    if (!ended && '```'.startsWith(text.slice(after))) return wait;
+    if (text.startsWith(close, after)) return { ...reading, end: after + close.length };
+    if (!ended && close.startsWith(text.slice(after))) return wait;
     return { ...reading, end: start + reading.end };
   },
-};
+});
 
 function readBlock(body: string, head: string, known: Known, ended: boolean): Reading {
   if (body[0] === '{') return bare.read(body, known, ended);

@@ -14,7 +14,12 @@ export type Reading =
   | { state: 'no' }
   | { state: 'broken'; end: number };
 
-export type Known = { isTool: (name: string) => boolean; couldBeTool: (prefix: string) => boolean };
+export type Known = {
+  isTool: (name: string) => boolean;
+  couldBeTool: (prefix: string) => boolean;
+  /** Nothing has been said yet: JSON in the shape of a call is one, whatever it calls. */
+  readonly opening: boolean;
+};
 
 export type Syntax = {
   /** What the call begins with. */
