@@ -183,11 +183,11 @@ function summaryRequest(settings: Settings, text: string, budget: number, focus:
     ...(focus ? [`Above all: ${focus}`] : []),
   ].join(' ');
   const own = chatRequest({ model: settings.model, ...(settings.options && { options: settings.options }) }, []);
+  // Not under the client's cache key: there a local model keeps what it has read of the conversation.
   return {
     ...own,
     messages: [{ role: 'user', parts: [{ type: 'text', text: `${task}\n\n${text}\n\n${task}` }] }],
     stream: false,
     maxTokens: Math.max(128, Math.floor(budget / charactersPerToken)),
-    ...(settings.prompt_cache_key && { cacheKey: settings.prompt_cache_key }),
   };
 }
