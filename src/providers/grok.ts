@@ -42,9 +42,14 @@ export const grok = defineProvider({
     ),
 });
 
-/** Models that always think refuse penalties, stop sequences and, most of them, an effort. Source: https://docs.x.ai/docs/guides/reasoning */
-function withoutRefused(body: JsonObject): JsonObject {
-  const model = String(body['model']);
+/**
+ * Models since Grok 4 refuse penalties; those that always think refuse stop sequences too and, most of them, an effort.
+ * Source: https://docs.x.ai/docs/guides/reasoning
+ */
+function withoutRefused(given: JsonObject): JsonObject {
+  const model = String(given['model']);
+  const refusesPenalties = /grok-(4|5|latest)/.test(model);
+  const body = refusesPenalties ? without(given, 'presence_penalty', 'frequency_penalty') : given;
   const thinks =
     /grok-4|grok-5|grok-latest|grok-3-mini|grok-code|grok-build|reasoning/.test(model) && !/non-reasoning/.test(model);
   if (!thinks) return without(body, 'reasoning_effort');

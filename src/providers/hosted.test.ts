@@ -141,6 +141,9 @@ test('Groq and Grok: only what the model takes', async () => {
     [undefined, undefined, undefined],
   );
   assert.equal((await sent('grok', { model: 'grok-4.3', reasoning: { effort: 'none' } }))['reasoning_effort'], 'none');
+  const fast = await sent('grok', { model: 'grok-4-fast-non-reasoning', stop: ['x'], frequencyPenalty: 1 });
+  assert.deepEqual([fast['stop'], fast['frequency_penalty']], [['x'], undefined]);
+  assert.equal((await sent('grok', { model: 'grok-3', frequencyPenalty: 1 }))['frequency_penalty'], 1);
 });
 
 test('Qwen: thinking is a switch with a budget; what answers only in streams is streamed', async () => {

@@ -7,6 +7,7 @@ import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import { parseObject } from '../read.ts';
 import { toldFormat } from '../told-format.ts';
+import { withoutReferences } from './schema.ts';
 
 /**
  * Request → body of `models/NAME:generateContent`. The model and whether it streams are in the path, not in the body.
@@ -169,7 +170,8 @@ function encodeToolResult(
 }
 
 function encodeTool({ name, description, parameters }: Tool): Json {
-  return { name, ...(description && { description }), ...(parameters && { parametersJsonSchema: parameters }) };
+  const schema = parameters && withoutReferences(parameters);
+  return { name, ...(description && { description }), ...(schema && { parametersJsonSchema: schema }) };
 }
 
 function encodeToolChoice({ toolChoice, tools }: ChatRequest): JsonObject | undefined {
@@ -214,7 +216,7 @@ function encodeGenerationConfig(request: ChatRequest, format: Format): JsonObjec
     responseLogprobs: request.logprobs,
     logprobs: request.topLogprobs,
     responseMimeType: format && format.type !== 'text' ? 'application/json' : undefined,
-    responseJsonSchema: format?.type === 'json-schema' ? format.schema : undefined,
+    responseJsonSchema: format?.type === 'json-schema' ? withoutReferences(format.schema) : undefined,
     thinkingConfig,
   };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as JsonObject;
