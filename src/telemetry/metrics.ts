@@ -99,18 +99,20 @@ export function createMetrics(
   const feeds = new Map<string, ReturnType<typeof feed>>();
   const overhead = families.overhead.series({});
 
+  /** Clients invent names; only those that somebody was asked for are labels, and only so many. */
+  const feedOf = (operation: string, kind: string, model: string, error: string) => {
+    const key = `${operation}\n${kind}\n${model}\n${error}`;
+    const known = feeds.get(key);
+    if (known) return known;
+    if (feeds.size >= mostFeeds && model !== 'other') return feedOf(operation, kind, 'other', error);
+    const made = feed(operation, kind, model, error);
+    feeds.set(key, made);
+    return made;
+  };
+
   return {
     record({ operation, provider, kind = '', model, error, usage, cost, totalMs, firstTokenMs, overheadMs, attempts }) {
-      // Clients invent names; only those that somebody was asked for are labels.
-      let label = provider === undefined ? '' : model;
-      let key = `${operation}\n${kind}\n${label}\n${error?.code ?? ''}`;
-      let series = feeds.get(key);
-      if (!series) {
-        if (feeds.size >= mostFeeds) label = 'other';
-        key = `${operation}\n${kind}\n${label}\n${error?.code ?? ''}`;
-        series = feeds.get(key) ?? feed(operation, kind, label, error?.code ?? '');
-        feeds.set(key, series);
-      }
+      const series = feedOf(operation, kind, provider === undefined ? '' : model, error?.code ?? '');
       series.duration.add(totalMs / 1000);
       overhead.add(overheadMs / 1000);
       if (firstTokenMs !== undefined) series.firstToken.add(firstTokenMs / 1000);
