@@ -428,3 +428,24 @@ test('DeepSeek and Qwen: a forced call turns thinking off, which would refuse it
     undefined,
   );
 });
+
+test('a tool whose name the provider would refuse has another there, and its own here', async () => {
+  const name = `mcp__files__${'read_'.repeat(20)}`;
+  reply = () => {
+    const [tool] = seen.at(-1)?.body['tools'] as { function: { name: string } }[];
+    const call = { id: 'call_1', type: 'function', function: { name: tool?.function.name, arguments: '{}' } };
+    const choice = { index: 0, message: { role: 'assistant', tool_calls: [call] }, finish_reason: 'tool_calls' };
+    return { body: { ...completion, choices: [choice] } };
+  };
+  const provider = provide('openai');
+  assert.ok(provider.chat);
+  const request = { model: 'm', messages: question, stream: false, tools: [{ name }] };
+  const { parts } = await collect(provider.chat(request, context()));
+  await provider.close?.();
+  assert.deepEqual(
+    parts.map((part) => part.type === 'tool-call' && part.name),
+    [name],
+  );
+  const [tool] = seen.at(-1)?.body['tools'] as { function: { name: string } }[];
+  assert.ok(tool && tool.function.name.length <= 64 && tool.function.name.startsWith('mcp__files__read_'));
+});

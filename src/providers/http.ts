@@ -18,6 +18,7 @@ import { asksForProxy } from '../lib/proxy.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
 import type { Dialect, Headers } from './define.ts';
 import { createKeyring } from './keyring.ts';
+import { renameTools } from './tool-names.ts';
 
 export type HttpProviderOptions = {
   name: string;
@@ -108,12 +109,17 @@ export function createHttpProvider(
       return dialect !== undefined && (dialect.takes?.(model) ?? true);
     },
     async *chat(request: ChatRequest, context: CallContext): ChatStream {
-      const prepared = prepare ? await prepare(request, context.signal) : request;
+      const renamed = renameTools(request);
+      const named = renamed?.request ?? request;
+      const prepared = prepare ? await prepare(named, context.signal) : named;
       const wished = main.encodeRequest(prepared);
       const mustStream = !request.stream && streamsOnly?.(wished) === true;
       const body = mustStream ? main.encodeRequest({ ...prepared, stream: true }) : wished;
       const reply = await post(main, request.model, request.stream || mustStream, body, context);
-      for await (const batch of decodeReply(name, main, reply)) yield named(batch, context.requestId, request.model);
+      for await (const batch of decodeReply(name, main, reply)) {
+        const events = identified(batch, context.requestId, request.model);
+        yield renamed ? renamed.restore(events) : events;
+      }
     },
     async relay({ protocol, body, stream, headers }: RelayRequest, context: CallContext) {
       const dialect = byProtocol.get(protocol);
@@ -163,7 +169,7 @@ export function createHttpProvider(
 }
 
 /** Protocols without an id or a model in their replies (Bedrock) leave them empty: ours stand in. */
-function named(batch: readonly ChatEvent[], id: string, model: string): readonly ChatEvent[] {
+function identified(batch: readonly ChatEvent[], id: string, model: string): readonly ChatEvent[] {
   const [first] = batch;
   if (first?.type !== 'start' || (first.id && first.model)) return batch;
   return [{ ...first, id: first.id || id, model: first.model || model }, ...batch.slice(1)];
