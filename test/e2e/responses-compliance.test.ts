@@ -1,6 +1,7 @@
 /**
- * Open Responses' compliance suite, as it is sent: against a real local model that sees, and against models of every other protocol, whose
- * providers are played from recordings. Its 17th test checks its own schema and asks no server.
+ * Open Responses' compliance suite, as it is sent: against a real local model that sees, and against kinds of providers that do not speak
+ * Responses themselves, of every protocol, played from recordings. (For those that do: responses-native.test.ts.) Its 17th test checks its own
+ * schema and asks no server.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -27,16 +28,41 @@ describe('a local model', () => {
   for (const { name, run } of suite) test(name, () => run({ url: server.url, model, picture }));
 });
 
-/** Kinds of providers, where their API begins, and their recordings: whole and streamed, with and without tools. */
-const providers = [
-  {
-    kind: 'openai-compatible',
-    path: '/v1',
-    model: 'gpt-4o',
-    plain: 'openai/chat-plain-2',
-    tool: 'openai/chat-plain-tool-2',
-    stream: 'openai/chat-stream',
-  },
+type Played = {
+  kind: string;
+  /** Where its API begins. */
+  path: string;
+  model: string;
+  /** Recordings: whole without and with tools, and streamed. */
+  plain: string;
+  tool: string;
+  stream: string;
+  /** Settings beside the address. */
+  settings?: string;
+};
+
+/** A kind that speaks OpenAI's chat, with its own recordings as far as there are any. */
+const openaiShaped = (kind: string, model: string, own: Partial<Played> = {}): Played => ({
+  kind,
+  path: '/v1',
+  model,
+  plain: `${kind}/chat-plain`,
+  tool: `${kind}/chat-plain-tool`,
+  stream: `${kind}/chat-stream`,
+  ...own,
+});
+const openai = { plain: 'openai/chat-plain-2', tool: 'openai/chat-plain-tool-2', stream: 'openai/chat-stream' };
+
+const providers: Played[] = [
+  openaiShaped('openai-compatible', 'gpt-4o', openai),
+  openaiShaped('tokenmix', 'gpt-4o', openai),
+  openaiShaped('groq', 'openai/gpt-oss-120b', { stream: openai.stream }),
+  openaiShaped('kimi', 'kimi-k2', { stream: 'kimi/chat-stream-think' }),
+  openaiShaped('mistral', 'mistral-large-latest', { stream: openai.stream }),
+  openaiShaped('openrouter', 'anthropic/claude-sonnet-4'),
+  openaiShaped('qwen', 'qwen-plus'),
+  openaiShaped('tgi', 'tgi'),
+  openaiShaped('vllm', 'qwen', { plain: 'vllm/plain', tool: 'vllm/tool-required', stream: 'vllm/stream' }),
   {
     kind: 'anthropic',
     path: '/v1',
@@ -60,6 +86,7 @@ const providers = [
     plain: 'bedrock/chat-plain',
     tool: 'bedrock/chat-plain-tool-think',
     stream: 'bedrock/chat-stream',
+    settings: 'access_key_id: a, secret_access_key: b',
   },
 ];
 const fixtures = join(import.meta.dirname, '../../src/providers/__fixtures__');
@@ -84,10 +111,10 @@ describe('translated', () => {
     upstream.listen(0, '127.0.0.1');
     await once(upstream, 'listening');
     const { port } = upstream.address() as AddressInfo;
-    const lines = providers.map(({ kind, path }) => {
-      const key = kind === 'bedrock' ? 'access_key_id: a, secret_access_key: b' : 'api_key: k';
-      return `  ${kind}: { kind: ${kind}, base_url: "http://127.0.0.1:${port}/${kind}${path}", ${key} }\n`;
-    });
+    const lines = providers.map(
+      ({ kind, path, settings = 'api_key: k' }) =>
+        `  ${kind}: { kind: ${kind}, base_url: "http://127.0.0.1:${port}/${kind}${path}", ${settings} }\n`,
+    );
     writeFileSync(join(home, 'viaduct.yaml'), `providers:\n${lines.join('')}`);
     server = await startTestServer({ home });
   });
