@@ -22,6 +22,17 @@ const recipes: Record<string, { pull?: string; modelfile?: string }> = {
   'qwen2.5-coder:0.5b': { pull: 'qwen2.5-coder:0.5b' },
   // For clients that set no limit: this small a model may go on until its context is full.
   'smollm2:brief': { modelfile: 'FROM smollm2:135m\nPARAMETER num_predict 300\n' },
+  // Real thinking models are too large for tests; this one's template makes it begin with a thought.
+  'smollm2:thinks': {
+    modelfile: `FROM smollm2:135m
+TEMPLATE """{{ range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+<think>
+"""
+PARAMETER num_predict 60
+`,
+  },
   'all-minilm': { modelfile: `FROM ${join(shared, 'all-minilm-l6-v2-q8_0.gguf')}\n` },
   'smollm2-vision': { modelfile: `FROM smollm2:135m\nFROM ${join(shared, 'vision/smollm2-135m.mmproj.gguf')}\n` },
   'qwen-vision': {
@@ -30,6 +41,7 @@ const recipes: Record<string, { pull?: string; modelfile?: string }> = {
 };
 const needs: Record<string, string> = {
   'smollm2:brief': 'smollm2:135m',
+  'smollm2:thinks': 'smollm2:135m',
   'smollm2-vision': 'smollm2:135m',
   'qwen-vision': 'qwen2.5-coder:0.5b',
 };
