@@ -86,12 +86,12 @@ describe('chat and generate', () => {
 
   test('formats: JSON, and a schema', async () => {
     const json = await client.chat({
-      model: small,
-      messages: [{ role: 'user', content: 'Give me a JSON object.' }],
+      model,
+      messages: [{ role: 'user', content: 'Give me a JSON object with the keys name and age.' }],
       format: 'json',
-      options: { num_predict: 200 },
+      options: { temperature: 0, num_predict: 200 },
     });
-    assert.equal(typeof JSON.parse(json.message.content), 'object');
+    assert.deepEqual(Object.keys(JSON.parse(json.message.content)), ['name', 'age']);
     const format = {
       type: 'object',
       properties: { city: { type: 'string', maxLength: 20 }, big: { type: 'boolean' } },

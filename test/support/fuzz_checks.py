@@ -51,12 +51,13 @@ def before_call(ctx, case, kwargs):
         if isinstance(body.get(name), (int, float)) and not isinstance(body[name], bool) and body[name] > 2:
             body[name] = 2
     length = {"/v1/chat/completions": "max_tokens", "/v1/completions": "max_tokens", "/v1/messages": "max_tokens"}
-    if case.path in length:
-        body.setdefault(length[case.path], 2)
-    elif case.path == "/v1/responses":
-        body.setdefault("max_output_tokens", 2)
-    elif case.path in ("/api/chat", "/api/generate") and isinstance(body.get("options", {}), dict):
-        body.setdefault("options", {})["num_predict"] = 2
+    # A limit of null is none: such a model may write until its context is full.
+    if case.path in length and not any(body.get(name) is not None for name in LENGTHS):
+        body[length[case.path]] = 2
+    elif case.path == "/v1/responses" and body.get("max_output_tokens") is None:
+        body["max_output_tokens"] = 2
+    elif case.path in ("/api/chat", "/api/generate") and isinstance(body.get("options") or {}, dict):
+        body["options"] = {**(body.get("options") or {}), "num_predict": 2}
 
 
 @schemathesis.check
