@@ -6,7 +6,7 @@ import { callContext, startLocal, system, type TestLocal, user } from '../../tes
 import type { AssistantPart, ChatRequest, Tool } from '../core/chat.ts';
 import type { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
-import { compileSchema } from './local/tool-check.ts';
+import { validatorOf } from './local/json-schema.ts';
 
 const model = 'smollm2:135m';
 let local: TestLocal;
@@ -212,7 +212,7 @@ describe('JSON', () => {
 
   for (const [name, schema] of Object.entries(schemas))
     test(`${name}: valid at temperature 1`, async () => {
-      const validate = compileSchema(schema);
+      const validate = validatorOf(schema);
       const ask = (seed: number) =>
         local.ask({
           model,
@@ -267,7 +267,7 @@ describe('tools', () => {
       assert.ok(call && others.length === 0);
       assert.equal(finish.reason, 'tool-calls');
       const tool = tools.find(({ name }) => name === call.name);
-      assert.ok(compileSchema(tool?.parameters as JsonObject)?.(JSON.parse(call.arguments)), call.arguments);
+      assert.ok(validatorOf(tool?.parameters as JsonObject)?.(JSON.parse(call.arguments)), call.arguments);
       assert.ok(
         events.findIndex(({ type }) => type === 'tool-call') < events.findIndex(({ type }) => type === 'tool-input'),
       );

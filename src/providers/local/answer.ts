@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { jsonrepair } from 'jsonrepair';
 import type { ChatEvent, TokenLogprob } from '../../core/chat.ts';
-import { createCallReader } from './call-reader.ts';
+import { type CallFragment, createCallReader } from './call-reader.ts';
 import type { EngineDelta, EngineEnd } from './engine-stream.ts';
 import { callKey } from './repeated-calls.ts';
 import { createThinkSplitter } from './think-splitter.ts';
@@ -130,22 +130,23 @@ export function createAnswer(options: AnswerOptions): Answer {
       return [];
     });
 
-  const forced = (words: string): ChatEvent[] =>
-    (reader?.push(words) ?? []).flatMap((fragment): ChatEvent[] => {
-      if (fragment.kind === 'start') {
+  const forced = (fragment: CallFragment): ChatEvent[] => {
+    switch (fragment.kind) {
+      case 'start':
         current = { name: fragment.name, json: '' };
         return exact ? call(fragment.name, '') : [];
-      }
-      if (fragment.kind === 'input') {
+      case 'input':
         if (current) current.json += fragment.json;
         return exact ? [{ type: 'tool-input', index: calls - 1, json: fragment.json }] : [];
+      case 'done': {
+        const whole = current;
+        current = undefined;
+        if (!exact) return whole ? judge({ name: whole.name, input: whole.json }) : [];
+        options.judged('valid');
+        return [];
       }
-      const whole = current;
-      current = undefined;
-      if (!exact) return whole ? judge({ name: whole.name, input: whole.json }) : [];
-      options.judged('valid');
-      return [];
-    });
+    }
+  };
 
   /** A forced call that the token limit has cut off is closed: it may be what its schema asks for all the same. */
   const close = ({ name, json }: { name: string; json: string }): ChatEvent[] => {
@@ -162,7 +163,7 @@ export function createAnswer(options: AnswerOptions): Answer {
   };
 
   const say = (words: string): ChatEvent[] => {
-    if (reader) return forced(words);
+    if (reader) return reader.push(words).flatMap(forced);
     if (finder) return found(finder.push(words));
     return text(words);
   };

@@ -1,6 +1,6 @@
 /** What the engine says went wrong, in our words. */
 import { ViaductError } from '../../core/errors.ts';
-import type { Json, JsonObject } from '../../core/json.ts';
+import { isObject, type JsonObject } from '../../core/json.ts';
 import { readJson } from '../../engine/reply.ts';
 import type { RunnerReply } from '../../engine/runner.ts';
 
@@ -8,9 +8,6 @@ import type { RunnerReply } from '../../engine/runner.ts';
 export class TemplateError extends Error {
   override readonly name = 'TemplateError';
 }
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** The reply when it is a success. Throws TemplateError or what `engineError` makes; `field` is where the prompt came from. */
 export async function succeeded(reply: RunnerReply, field = 'messages'): Promise<RunnerReply> {

@@ -9,6 +9,10 @@ import { createEngineReader, type EngineDelta, type EngineEnd } from './engine-s
 import type { Generation } from './generation.ts';
 import type { Held } from './held-tokens.ts';
 
+/**
+ * The engine's reply as batches of events, one per read, until the answer is complete or its thought has taken its budget.
+ * `start` is the event that opens the answer. Throws what `createEngineReader` and `succeeded` throw.
+ */
 export async function* pump(
   answer: Answer,
   reply: RunnerReply,
@@ -21,10 +25,11 @@ export async function* pump(
     for (const delta of read(chunk)) {
       if (delta.kind === 'end' && delta.held)
         events.push(...answer.push(await unsaid(delta.held, delta.end, lease, signal)));
-      for (const event of answer.push(delta)) events.push(event);
+      events.push(...answer.push(delta));
     }
     // `start` waits for company: one write instead of two.
-    if (events.length > (events[0] === start ? 1 : 0)) {
+    const isStartAlone = events.length === 1 && events[0] === start;
+    if (events.length > 0 && !isStartAlone) {
       yield events;
       events = [];
     }

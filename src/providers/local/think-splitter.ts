@@ -20,10 +20,12 @@ const tags = new Map([
   ['<seed:think>', '</seed:think>'],
 ]);
 
+const openings = [...tags.keys()];
+
 /** The opening tag at the end of a rendered prompt, when the template has begun a thought for the model. */
 export function openedByPrompt(prompt: string): string | undefined {
   const tail = prompt.slice(-40).trimEnd();
-  return [...tags.keys()].find((tag) => tail.endsWith(tag));
+  return openings.find((tag) => tail.endsWith(tag));
 }
 
 /** Thoughts are looked for only at the beginning of the answer: later, a tag is a word like any other. */
@@ -33,63 +35,67 @@ export function createThinkSplitter(opened?: string): ThinkSplitter {
   let held = '';
   let begun = false;
 
+  /** The opening tag, or an answer without a thought. */
+  const before = (ended: boolean): Said[] => {
+    const start = held.trimStart();
+    const open = openings.find((tag) => start.startsWith(tag));
+    if (open) {
+      close = tags.get(open);
+      held = start.slice(open.length);
+      state = 'thinking';
+      return thinking(ended);
+    }
+    const mayBecomeTag = start === '' || openings.some((tag) => tag.startsWith(start));
+    return mayBecomeTag && !ended ? [] : saying();
+  };
+
   const thinking = (ended: boolean): Said[] => {
     const tag = close as string;
     if (!begun) held = held.trimStart();
     const at = held.indexOf(tag);
-    const cut = at >= 0 ? at : ended ? held.length : held.length - overlap(held, tag);
-    let thought = held.slice(0, cut);
-    // White space at the end of a thought belongs to the tag.
-    const keep = at < 0 && !ended ? thought.trimEnd().length : thought.trimEnd().length;
-    const rest = at >= 0 || ended ? '' : thought.slice(keep);
-    thought = thought.slice(0, keep);
-    held = at >= 0 ? held.slice(at + tag.length) : rest + held.slice(cut);
-    if (ended && at < 0) held = '';
-    if (thought) begun = true;
-    const said: Said[] = thought ? [{ kind: 'reasoning', text: thought }] : [];
     if (at >= 0) {
+      const last = held.slice(0, at).trimEnd();
+      held = held.slice(at + tag.length);
       state = 'after';
-      return [...said, ...step(ended)];
+      return [...said('reasoning', last), ...after()];
     }
-    return said;
+    // White space at the end belongs to the tag that may follow.
+    const thought = held.slice(0, ended ? undefined : held.length - overlap(held, tag)).trimEnd();
+    held = ended ? '' : held.slice(thought.length);
+    begun ||= thought !== '';
+    return said('reasoning', thought);
   };
 
-  const step = (ended: boolean): Said[] => {
-    if (state === 'thinking') return thinking(ended);
-    if (state === 'after') {
-      held = held.trimStart();
-      if (held) state = 'saying';
-    }
-    if (state === 'before') {
-      const start = held.trimStart();
-      const open = [...tags.keys()].find((tag) => start.startsWith(tag));
-      if (open) {
-        close = tags.get(open) as string;
-        state = 'thinking';
-        held = start.slice(open.length);
-        return thinking(ended);
-      }
-      if (!ended && (start === '' || [...tags.keys()].some((tag) => tag.startsWith(start)))) return [];
-      state = 'saying';
-    }
+  /** White space between the thought and the answer. */
+  const after = (): Said[] => {
+    held = held.trimStart();
+    return held ? saying() : [];
+  };
+
+  const saying = (): Said[] => {
     const text = held;
     held = '';
-    return text ? [{ kind: 'text', text }] : [];
+    state = 'saying';
+    return said('text', text);
   };
+
+  const steps = { before, thinking, after, saying };
 
   return {
     push(text) {
       // The common case, once the answer has begun: nothing to look for.
       if (state === 'saying') return [{ kind: 'text', text }];
       held += text;
-      return step(false);
+      return steps[state](false);
     },
-    end: () => step(true),
+    end: () => steps[state](true),
     get closing() {
       return state === 'thinking' ? close : undefined;
     },
   };
 }
+
+const said = (kind: Said['kind'], text: string): Said[] => (text ? [{ kind, text }] : []);
 
 /** Characters at the end of `text` that may be the beginning of `tag`. */
 function overlap(text: string, tag: string): number {

@@ -1,8 +1,8 @@
 /** `anyOf` and `oneOf`. */
-import type { Json, JsonObject } from '../../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
 import { type Context, cost, type Place, smallBudget } from './context.ts';
 import { excludes } from './excludes.ts';
-import { asArray, isObject } from './keywords.ts';
+import { asArray } from './keywords.ts';
 import { anyOf } from './rules.ts';
 import { refuse } from './schema-error.ts';
 

@@ -1,6 +1,6 @@
 /** What the writers of one document share, and how they divide the budget. */
-import type { Json, JsonObject } from '../../../core/json.ts';
-import { asArray, isObject, numberOf } from './keywords.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
+import { asArray, numberOf } from './keywords.ts';
 import { resolveReference } from './references.ts';
 import { type Rules, repeat } from './rules.ts';
 import { refuse } from './schema-error.ts';

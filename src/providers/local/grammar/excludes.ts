@@ -1,6 +1,6 @@
 /** Whether two schemas of a `oneOf` exclude each other: then "exactly one of" is "one of", which a grammar can say. */
-import type { Json, JsonObject } from '../../../core/json.ts';
-import { asArray, hasType, isObject } from './keywords.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
+import { asArray, hasType } from './keywords.ts';
 
 const types = ['object', 'array', 'string', 'number', 'boolean', 'null'];
 

@@ -1,7 +1,6 @@
 /** `allOf` folded in, and what is plainly not expressible refused. */
-import type { Json, JsonObject } from '../../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
 import type { Context } from './context.ts';
-import { isObject } from './keywords.ts';
 import { MergeError, merge } from './merge.ts';
 import { refuse } from './schema-error.ts';
 import { maxDepth } from './size.ts';

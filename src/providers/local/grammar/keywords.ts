@@ -1,8 +1,5 @@
 /** Reading a schema's keywords without trusting their types. */
-import type { Json, JsonObject } from '../../../core/json.ts';
-
-export const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+import type { Json } from '../../../core/json.ts';
 
 /** A keyword that takes one value or a list of them. */
 export function asArray(value: Json): Json[];

@@ -1,6 +1,6 @@
 /** `allOf` and sibling keywords as one schema: what must hold together, written as one. */
-import type { Json, JsonObject } from '../../../core/json.ts';
-import { asArray, isObject } from './keywords.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
+import { asArray } from './keywords.ts';
 
 /** `'allOf'` when two schemas cannot be put together, `'unsatisfiable'` when nothing can fit both. */
 export class MergeError extends Error {

@@ -1,7 +1,6 @@
 /** The keys that an object may have beside its `properties`. */
-import type { Json, JsonObject } from '../../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
 import type { Context } from './context.ts';
-import { isObject } from './keywords.ts';
 import { classPoint, patternGrammar } from './pattern.ts';
 import { anyOf, literal, type Rules } from './rules.ts';
 

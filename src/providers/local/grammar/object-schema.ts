@@ -1,7 +1,7 @@
 /** The keywords of objects: `properties`, `required`, `additionalProperties` and what bounds other keys. */
-import type { Json, JsonObject } from '../../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
 import { type Context, itemCap, mustEnd, type Place } from './context.ts';
-import { asArray, isObject, numberOf } from './keywords.ts';
+import { asArray, numberOf } from './keywords.ts';
 import { extraOf, keyGrammar, patternKey } from './object-keys.ts';
 import { literal, repeat } from './rules.ts';
 import { refuse } from './schema-error.ts';

@@ -1,26 +1,12 @@
-/**
- * Regular expressions (JSON Schema's `pattern`) as GBNF for the inside of a JSON string.
- * Source of the syntax: https://tc39.es/ecma262/#sec-patterns
- */
+/** Regular expressions (JSON Schema's `pattern`) as GBNF for the inside of a JSON string. */
+import { everything, type PatternNode, parsePattern, type Range, Unsupported } from './pattern-parse.ts';
 import { anyOf, literal, type Rules, repeat } from './rules.ts';
 
-type Range = [from: number, to: number];
-type Node =
-  | { kind: 'set'; ranges: Range[] }
-  | { kind: 'sequence'; items: Node[] }
-  | { kind: 'choice'; options: Node[] }
-  | { kind: 'repeat'; item: Node; min: number; max: number }
-  | { kind: 'anchor'; at: 'start' | 'end' };
-
+/** A GBNF expression, and how many characters what it matches may have. */
 export type Pattern = { expression: string; minLength: number; maxLength: number };
 
+/** Beyond this the engine takes too long over every token. */
 const maxStates = 20_000;
-const lastCodePoint = 0x10ffff;
-const digits: Range[] = [[48, 57]];
-const word: Range[] = [...digits, [65, 90], [95, 95], [97, 122]];
-const space: Range[] = [[32, 32], [9, 13], [0xa0, 0xa0], [0x2028, 0x2029]]; // biome-ignore format: a table
-const everything: Range[] = [[32, lastCodePoint]];
-const controls: Record<string, number> = { n: 10, t: 9, r: 13, f: 12, v: 11, 0: 0 };
 
 /**
  * `maxRepeat` bounds `*`, `+` and what may stand before and after a pattern without anchors.
@@ -28,7 +14,7 @@ const controls: Record<string, number> = { n: 10, t: 9, r: 13, f: 12, v: 11, 0: 
  */
 export function patternGrammar(rules: Rules, source: string, maxRepeat: number): Pattern | undefined {
   try {
-    const tree = parse(source);
+    const tree = parsePattern(source);
     // One counter is cheap for the engine; several would multiply, so then nothing but the pattern itself ends them.
     const node = anchored(tree, unbounded(tree) > 1 ? Number.POSITIVE_INFINITY : maxRepeat);
     if (states(node) > maxStates) return undefined;
@@ -40,152 +26,8 @@ export function patternGrammar(rules: Rules, source: string, maxRepeat: number):
   }
 }
 
-class Unsupported extends Error {}
-
-function parse(source: string): Node {
-  const characters = [...source];
-  let at = 0;
-  const peek = () => characters[at];
-  const take = () => {
-    const next = characters[at++];
-    if (next === undefined) throw new Unsupported();
-    return next;
-  };
-  const takeIf = (text: string) => {
-    const found = characters.slice(at, at + text.length).join('') === text;
-    if (found) at += text.length;
-    return found;
-  };
-
-  function choice(): Node {
-    const options = [sequence()];
-    while (takeIf('|')) options.push(sequence());
-    return options.length === 1 ? (options[0] as Node) : { kind: 'choice', options };
-  }
-
-  function sequence(): Node {
-    const items: Node[] = [];
-    for (let next = peek(); next !== undefined && next !== '|' && next !== ')'; next = peek()) items.push(quantified());
-    return { kind: 'sequence', items };
-  }
-
-  function quantified(): Node {
-    const item = atom();
-    const range = quantifier();
-    if (!range) return item;
-    if (item.kind === 'anchor') throw new Unsupported();
-    takeIf('?');
-    return { kind: 'repeat', item, min: range[0], max: range[1] };
-  }
-
-  function quantifier(): Range | undefined {
-    if (takeIf('*')) return [0, Number.POSITIVE_INFINITY];
-    if (takeIf('+')) return [1, Number.POSITIVE_INFINITY];
-    if (takeIf('?')) return [0, 1];
-    const counted = /^\{(\d+)(,?)(\d*)\}/.exec(characters.slice(at, at + 24).join(''));
-    if (!counted) return undefined;
-    at += counted[0].length;
-    const min = Number(counted[1]);
-    return [min, counted[3] ? Number(counted[3]) : counted[2] ? Number.POSITIVE_INFINITY : min];
-  }
-
-  function atom(): Node {
-    const next = take();
-    if (next === '^') return { kind: 'anchor', at: 'start' };
-    if (next === '$') return { kind: 'anchor', at: 'end' };
-    if (next === '.') return { kind: 'set', ranges: everything };
-    if (next === '[') return { kind: 'set', ranges: characterClass() };
-    if (next === '\\') return { kind: 'set', ranges: escaped(false) };
-    if (next === '(') {
-      if (takeIf('?') && !takeIf(':') && !namedGroup()) throw new Unsupported();
-      const inner = choice();
-      if (!takeIf(')')) throw new Unsupported();
-      return inner;
-    }
-    return { kind: 'set', ranges: [point(next)] };
-  }
-
-  function namedGroup(): boolean {
-    const name = /^<[A-Za-z_$][\w$]*>/.exec(characters.slice(at, at + 64).join(''));
-    if (name) at += name[0].length;
-    return name !== null;
-  }
-
-  function characterClass(): Range[] {
-    const negated = takeIf('^');
-    const ranges: Range[] = [];
-    while (!takeIf(']')) {
-      const from = classMember();
-      if (peek() === '-' && characters[at + 1] !== ']') {
-        take();
-        const to = classMember();
-        if (!from[0] || !to[0] || from.length > 1 || to.length > 1) throw new Unsupported();
-        ranges.push([from[0][0], to[0][1]]);
-      } else ranges.push(...from);
-    }
-    return negated ? inverse(ranges) : ranges;
-  }
-
-  function classMember(): Range[] {
-    const next = take();
-    return next === '\\' ? escaped(true) : [point(next)];
-  }
-
-  function escaped(inClass: boolean): Range[] {
-    const next = take();
-    if (next === 'd') return digits;
-    if (next === 'w') return word;
-    if (next === 's') return space;
-    if (next === 'D') return inverse(digits);
-    if (next === 'W') return inverse(word);
-    if (next === 'S') return inverse(space);
-    if (inClass && next === 'b') return [[8, 8]];
-    const control = controls[next];
-    if (control !== undefined) return [[control, control]];
-    if (next === 'x') return [hex(2)];
-    if (next === 'u') {
-      if (!takeIf('{')) return [hex(4)];
-      let code = '';
-      for (let digit = take(); digit !== '}'; digit = take()) code += digit;
-      return [codePoint(code)];
-    }
-    if (/[a-zA-Z1-9]/.test(next)) throw new Unsupported();
-    return [point(next)];
-  }
-
-  function hex(count: number): Range {
-    return codePoint(Array.from({ length: count }, take).join(''));
-  }
-
-  const tree = choice();
-  if (at < characters.length) throw new Unsupported();
-  return tree;
-}
-
-function point(character: string): Range {
-  const code = character.codePointAt(0) as number;
-  return [code, code];
-}
-
-function codePoint(hexDigits: string): Range {
-  const code = Number.parseInt(hexDigits, 16);
-  if (!(code <= lastCodePoint)) throw new Unsupported();
-  return [code, code];
-}
-
-function inverse(ranges: Range[]): Range[] {
-  const out: Range[] = [];
-  let next = 32;
-  for (const [from, to] of ranges.toSorted((a, b) => a[0] - b[0])) {
-    if (from > next) out.push([next, from - 1]);
-    next = Math.max(next, to + 1);
-  }
-  if (next <= lastCodePoint) out.push([next, lastCodePoint]);
-  return out;
-}
-
 /** Anchors may stand only at the ends; where there is none, anything may come before or after. */
-function anchored(node: Node, maxRepeat: number): Node {
+function anchored(node: PatternNode, maxRepeat: number): PatternNode {
   if (node.kind === 'choice')
     return { kind: 'choice', options: node.options.map((option) => anchored(option, maxRepeat)) };
   const items = node.kind === 'sequence' ? [...node.items] : [node];
@@ -193,8 +35,8 @@ function anchored(node: Node, maxRepeat: number): Node {
   const only =
     items.length === 1 && first && (first.kind === 'sequence' || first.kind === 'choice') ? first : undefined;
   if (only && hasAnchor(only)) return anchored(only, maxRepeat);
-  const isAnchor = (item: Node | undefined, at: 'start' | 'end') => item?.kind === 'anchor' && item.at === at;
-  const anything: Node = {
+  const isAnchor = (item: PatternNode | undefined, at: 'start' | 'end') => item?.kind === 'anchor' && item.at === at;
+  const anything: PatternNode = {
     kind: 'repeat',
     item: { kind: 'set', ranges: everything },
     min: 0,
@@ -207,14 +49,14 @@ function anchored(node: Node, maxRepeat: number): Node {
   return capped({ kind: 'sequence', items }, maxRepeat);
 }
 
-function hasAnchor(node: Node): boolean {
+function hasAnchor(node: PatternNode): boolean {
   if (node.kind === 'anchor') return true;
   if (node.kind === 'sequence') return node.items.some(hasAnchor);
   return node.kind === 'choice' && node.options.some(hasAnchor);
 }
 
 /** Quantifiers without an end; one inside another quantifier counts as many. */
-function unbounded(node: Node): number {
+function unbounded(node: PatternNode): number {
   switch (node.kind) {
     case 'sequence':
       return node.items.reduce((sum, item) => sum + unbounded(item), 0);
@@ -230,7 +72,7 @@ function unbounded(node: Node): number {
 }
 
 /** How many places of the pattern the engine may have to follow at once, at worst. */
-function states(node: Node): number {
+function states(node: PatternNode): number {
   switch (node.kind) {
     case 'sequence':
       return node.items.reduce((product, item) => product * states(item), 1);
@@ -245,7 +87,7 @@ function states(node: Node): number {
   }
 }
 
-function capped(node: Node, maxRepeat: number): Node {
+function capped(node: PatternNode, maxRepeat: number): PatternNode {
   switch (node.kind) {
     case 'set':
       return node;
@@ -263,7 +105,7 @@ function capped(node: Node, maxRepeat: number): Node {
   }
 }
 
-function lengths(node: Node): [min: number, max: number] {
+function lengths(node: PatternNode): [min: number, max: number] {
   switch (node.kind) {
     case 'set':
       return [1, 1];
@@ -282,7 +124,7 @@ function lengths(node: Node): [min: number, max: number] {
   }
 }
 
-function compile(rules: Rules, node: Node): string {
+function compile(rules: Rules, node: PatternNode): string {
   switch (node.kind) {
     case 'set':
       return set(rules, node.ranges);

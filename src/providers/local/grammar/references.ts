@@ -2,8 +2,7 @@
  * `$ref` within one schema: JSON pointers (`#/$defs/a`) and anchors (`#a`).
  * Source: https://json-schema.org/draft/2020-12/json-schema-core#section-8.2.3
  */
-import type { Json, JsonObject } from '../../../core/json.ts';
-import { isObject } from './keywords.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
 import { refuse } from './schema-error.ts';
 
 /** What a reference points to in `root`. Throws SchemaError for `path` when it points elsewhere or to nothing. */

@@ -7,13 +7,13 @@
  * That size is the budget: tokens that the whole document may take, divided on the way down.
  * Source: https://json-schema.org/draft/2020-12/json-schema-validation
  */
-import type { Json, JsonObject } from '../../../core/json.ts';
+import { isObject, type Json, type JsonObject } from '../../../core/json.ts';
 import { alternatives, chooseGrammar } from './alternatives.ts';
 import { allTypes, anyGrammar } from './any-value.ts';
 import { arrayGrammar } from './array-schema.ts';
 import { type Context, createContext, type Place, smallBudget, type Visitor } from './context.ts';
 import { flatten } from './flatten.ts';
-import { asArray, hasType, isObject } from './keywords.ts';
+import { asArray, hasType } from './keywords.ts';
 import { numericGrammar } from './number-schema.ts';
 import { objectGrammar } from './object-schema.ts';
 import { anyOf, createRules, literal, type Rules } from './rules.ts';

@@ -1,7 +1,7 @@
 /** Calls as JSON without a mark of their own, or in a fenced block. */
 import { callsOf, nameKeys } from './call-objects.ts';
 import { judgeInvented } from './invented-call.ts';
-import { scanJson, skipBlank } from './json-text.ts';
+import { scanJson, skipBlank, skipSeparator } from './json-text.ts';
 import { pythonic } from './python-calls.ts';
 import { broken, type Known, no, type Reading, type Syntax, undecided, unfinished, wait } from './reading.ts';
 
@@ -55,11 +55,10 @@ function judgeName(text: string, known: Known): 'call' | 'wait' | 'no' {
 export function several(text: string, start: number, end: number, known: Known, ended: boolean): Reading {
   const first = callsOf(text.slice(start, end), end);
   if (first.state !== 'calls') return first;
-  const next = skipBlank(text, end);
-  const joined = text[next] === ';' || text[next] === ',' ? skipBlank(text, next + 1) : next;
-  if (text[joined] !== '{') return first;
-  const more = bare.read(text.slice(joined), known, ended);
-  if (more.state === 'calls') return { state: 'calls', calls: [...first.calls, ...more.calls], end: joined + more.end };
+  const next = skipSeparator(text, end);
+  if (text[next] !== '{') return first;
+  const more = bare.read(text.slice(next), known, ended);
+  if (more.state === 'calls') return { state: 'calls', calls: [...first.calls, ...more.calls], end: next + more.end };
   return first;
 }
 

@@ -1,5 +1,5 @@
 /** Calls as JSON objects, in the fields of any family. */
-import type { Json } from '../../../core/json.ts';
+import { isObject, type Json } from '../../../core/json.ts';
 import { jsonValues } from './json-text.ts';
 import { broken, type FoundCall, type Reading } from './reading.ts';
 import { argumentTags, functionTagCall } from './xml-tags.ts';
@@ -30,10 +30,10 @@ export function callsOf(text: string, end: number, mustAll = false): Reading {
 
 /** The fields in which families put name and arguments. */
 function callOf(value: Json): FoundCall | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  if (!isObject(value)) return undefined;
   for (const wrapper of ['tool_call', 'function_call', 'function']) {
     const inner = value[wrapper];
-    if (typeof inner === 'object' && inner !== null && !Array.isArray(inner)) return callOf(inner);
+    if (isObject(inner)) return callOf(inner);
   }
   const name = nameKeys
     .split('|')

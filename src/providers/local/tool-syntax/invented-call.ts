@@ -1,5 +1,5 @@
 /** Bare JSON that has all of a call but the name of a tool that exists: models make up tools when they are offered some. */
-import { scanJson, skipBlank } from './json-text.ts';
+import { scanJson, skipBlank, skipSeparator } from './json-text.ts';
 
 const names = ['name', 'function', 'tool', 'tool_name', 'function_name'];
 const wrappers = ['function', 'function_call', 'tool_call'];
@@ -13,30 +13,33 @@ export function judgeInvented(text: string): 'call' | 'wait' | 'no' {
   let named = false;
   let given = false;
   let at = skipBlank(text, 1);
-  while (at < text.length) {
-    if (text[at] === '}') return named && given ? 'call' : 'no';
-    const field = /^"(\w*)(?:"\s*(:?)\s*)?/.exec(text.slice(at));
-    if (!field) return 'no';
-    const [head, key = '', colon] = field;
-    at += head.length;
-    const isWhole = head.length > key.length + 1;
-    const couldBe = fields.some((name) => (isWhole ? name === key : name.startsWith(key)));
-    if (!couldBe) return 'no';
-    if (!colon) {
-      if (at < text.length) return 'no';
-      break;
-    }
-    if (at === text.length) break;
-    const end = valueEnd(text, at, key);
+  while (at < text.length && text[at] !== '}') {
+    const field = readKey(text, at);
+    if (field === 'no') return 'no';
+    if (field === 'wait') break;
+    const { key, valueAt } = field;
+    const end = valueEnd(text, valueAt, key);
     if (end === 'no') return 'no';
-    if (end === 'inside') return judgeInvented(text.slice(at));
+    if (end === 'inside') return judgeInvented(text.slice(valueAt));
     named ||= names.includes(key);
     given ||= inputs.includes(key);
     if (end === 'wait') break;
-    at = skipBlank(text, end);
-    if (text[at] === ',') at = skipBlank(text, at + 1);
+    at = skipSeparator(text, end);
   }
-  return named && given ? 'call' : 'wait';
+  if (named && given) return 'call';
+  return text[at] === '}' ? 'no' : 'wait';
+}
+
+/** The key that begins at `at`; `no` when it is no call's. */
+function readKey(text: string, at: number): { key: string; valueAt: number } | 'wait' | 'no' {
+  const match = /^"(\w*)(?:"\s*(:?)\s*)?/.exec(text.slice(at));
+  if (!match) return 'no';
+  const [head, key = '', colon] = match;
+  const isWhole = head.length > key.length + 1;
+  if (!fields.some((name) => (isWhole ? name === key : name.startsWith(key)))) return 'no';
+  const valueAt = at + head.length;
+  if (valueAt === text.length) return 'wait';
+  return colon ? { key, valueAt } : 'no';
 }
 
 /** Index after the value that begins at `at`; `inside` when the call is within it. */

@@ -24,6 +24,7 @@ export function looseValue(text: string): Json {
   }
 }
 
+/** All objects and lists that follow one another, separated or not. */
 export function jsonValues(text: string): Json[] {
   const out: Json[] = [];
   let at = skipBlank(text, 0);
@@ -35,8 +36,7 @@ export function jsonValues(text: string): Json[] {
       break;
     }
     out.push(readJson(text.slice(at, end)));
-    at = skipBlank(text, end);
-    if (text[at] === ',' || text[at] === ';') at = skipBlank(text, at + 1);
+    at = skipSeparator(text, end);
   }
   return out;
 }
@@ -47,20 +47,42 @@ export function skipBlank(text: string, from: number): number {
   return at;
 }
 
-/** Index after the object or list that begins at `from`; by brackets and quotes alone, so that broken JSON is found too. */
+/** Skips the comma or semicolon between two values, with the white space around it. */
+export function skipSeparator(text: string, from: number): number {
+  const at = skipBlank(text, from);
+  return text[at] === ',' || text[at] === ';' ? skipBlank(text, at + 1) : at;
+}
+
+/** Index after the object or list that begins at `from`. */
 export function scanJson(text: string, from: number): number | 'wait' | 'no' {
   if (from >= text.length) return 'wait';
   if (text[from] !== '{' && text[from] !== '[') return 'no';
+  return createJsonScanner()(text, from) ?? 'wait';
+}
+
+/**
+ * Finds where an object or list ends, by brackets and quotes alone, so that broken JSON has an end too: the index after it
+ * in the text of this call, or undefined when it goes on; then the next call goes on with it.
+ */
+export function createJsonScanner(): (text: string, from: number) => number | undefined {
   let depth = 0;
   let inString = false;
-  for (let i = from; i < text.length; i++) {
-    const c = text[i];
+  let escaped = false;
+
+  const endsWith = (c: string): boolean => {
     if (inString) {
-      if (c === '\\') i++;
+      if (escaped) escaped = false;
+      else if (c === '\\') escaped = true;
       else if (c === '"') inString = false;
-    } else if (c === '"') inString = true;
-    else if (c === '{' || c === '[') depth++;
-    else if ((c === '}' || c === ']') && --depth === 0) return i + 1;
-  }
-  return 'wait';
+      return false;
+    }
+    if (c === '"') inString = true;
+    if (c === '{' || c === '[') depth++;
+    return (c === '}' || c === ']') && --depth === 0;
+  };
+
+  return (text, from) => {
+    for (let i = from; i < text.length; i++) if (endsWith(text[i] as string)) return i + 1;
+    return undefined;
+  };
 }

@@ -1,6 +1,6 @@
 /** Calls as Python writes them: Llama, LFM and code models. */
 import type { Json, JsonObject } from '../../../core/json.ts';
-import { readJson, skipBlank } from './json-text.ts';
+import { readJson, skipBlank, skipSeparator } from './json-text.ts';
 import { broken, type FoundCall, type Known, no, type Reading, unfinished, wait } from './reading.ts';
 
 /** `f(x=1, y="a")`, one or several separated by commas, up to `close` when there is one. */
@@ -19,16 +19,18 @@ export function pythonic(text: string, from: number, known: Known, ended: boolea
     if (read === 'wait') return unfinished(text, ended);
     if (read === 'no') return broken(text.length);
     calls.push({ name, input: read.input });
-    at = skipBlank(text, read.end);
-    if (text[at] === ',' || text[at] === ';') {
-      at = skipBlank(text, at + 1);
-      continue;
-    }
-    if (!close) return { state: 'calls', calls, end: read.end };
-    if (text[at] === close) return { state: 'calls', calls, end: at + 1 };
-    if (at < text.length) return broken(text.length);
-    return ended ? { state: 'calls', calls, end: at } : wait;
+    at = skipSeparator(text, read.end);
+    if (at === skipBlank(text, read.end)) return closedBy(close, calls, text, read.end, ended);
   }
+}
+
+/** The calls end at `end`, and then comes `close`. */
+function closedBy(close: string, calls: FoundCall[], text: string, end: number, ended: boolean): Reading {
+  if (!close) return { state: 'calls', calls, end };
+  const at = skipBlank(text, end);
+  if (text[at] === close) return { state: 'calls', calls, end: at + 1 };
+  if (at < text.length) return broken(text.length);
+  return ended ? { state: 'calls', calls, end: at } : wait;
 }
 
 const couldBegin = (text: string, known: Known) => /^[\w.]*$/.test(text) && known.couldBeTool(text);
@@ -57,16 +59,21 @@ function readArguments(text: string, from: number): { input: JsonObject; end: nu
 /** Index of the comma or bracket that ends a Python value. */
 function scanValue(text: string, from: number): number | 'wait' {
   let depth = 0;
-  let quote = '';
   for (let i = from; i < text.length; i++) {
     const c = text[i] as string;
-    if (quote) {
-      if (c === '\\') i++;
-      else if (c === quote) quote = '';
-    } else if (c === '"' || c === "'") quote = c;
+    if (c === '"' || c === "'") i = closingQuote(text, i);
     else if ('([{'.includes(c)) depth++;
-    else if (depth > 0 && ')]}'.includes(c)) depth--;
     else if (depth === 0 && (c === ',' || c === ')')) return i;
+    else if (depth > 0 && ')]}'.includes(c)) depth--;
   }
   return 'wait';
+}
+
+/** Index of the quote that closes the one at `open`, or the end of the text. */
+function closingQuote(text: string, open: number): number {
+  for (let i = open + 1; i < text.length; i++) {
+    if (text[i] === '\\') i++;
+    else if (text[i] === text[open]) return i;
+  }
+  return text.length;
 }
