@@ -1,5 +1,6 @@
 /** Values, truth, functions and printing of Go templates. */
-import { type Command, GoTemplateError, type Operand, type Pipeline } from './go-template-parse.ts';
+import type { Command, Operand, Pipeline } from './pipeline.ts';
+import { GoTemplateError } from './tokens.ts';
 
 export type Functions = Record<string, (...values: unknown[]) => unknown>;
 export type Scope = {
