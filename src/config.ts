@@ -1,10 +1,10 @@
 /** Where settings come from. Nothing else reads the configuration file or, for settings, the environment. */
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Variables } from './config/environment.ts';
 import { parseConfig } from './config/parse.ts';
 import type { Config } from './config/schema.ts';
+import { homeOf } from './lib/home.ts';
 
 export { parseDuration } from './config/durations.ts';
 export { type Imported, importLiteLlm } from './config/litellm.ts';
@@ -23,10 +23,6 @@ export type Settings = {
   /** VIADUCT_ADMIN_KEY. */
   adminKey: string | undefined;
 };
-
-/** VIADUCT_HOME, or `~/.viaduct`. */
-export const homeOf = (env: Variables = process.env): string =>
-  resolve(env['VIADUCT_HOME'] || join(homedir(), '.viaduct'));
 
 /** Where a configuration may lie, the place that counts most first: VIADUCT_CONFIG alone, else ./viaduct.yaml and viaduct.yaml in VIADUCT_HOME. */
 export function configPlaces(env: Variables = process.env, folder = process.cwd()): string[] {

@@ -1,15 +1,12 @@
 /** viaduct engine — install what runs the models, or say what is there. */
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { ViaductError } from '../core/errors.ts';
 import { type Engine, findEngine } from '../engine/engine.ts';
 import { installEngine } from '../engine/install.ts';
 import type { InstallProgress } from '../engine/install-task.ts';
+import { homeOf } from '../lib/home.ts';
 import { formatBytes } from '../models/disk.ts';
 import { type Command, type Io, jsonOption } from './define.ts';
-
-const home = () => process.env['VIADUCT_HOME'] || join(homedir(), '.viaduct');
 
 const install: Command = {
   usage: 'install',
@@ -18,7 +15,7 @@ const install: Command = {
   async run(_args, { json }, io) {
     const progress = reporter(io);
     try {
-      const engine = await installEngine({ home: home(), onProgress: progress.report });
+      const engine = await installEngine({ home: homeOf(), onProgress: progress.report });
       progress.end();
       io.out(json ? JSON.stringify(engine) : `The engine is ${describe(engine)}.`);
     } finally {
@@ -32,7 +29,7 @@ const info: Command = {
   summary: 'Say which engine is used',
   options: [jsonOption],
   async run(_args, { json }, io) {
-    const engine = await findEngine({ configured: process.env['VIADUCT_ENGINE'], home: home() });
+    const engine = await findEngine({ configured: process.env['VIADUCT_ENGINE'], home: homeOf() });
     if (json) return io.out(JSON.stringify(engine ?? null));
     if (!engine)
       throw new ViaductError('engine_unavailable', 'No engine is installed. Install it with: viaduct engine install');

@@ -49,7 +49,7 @@ export async function findEngine({
     if (!(await isProgram(file)))
       throw new ViaductError(
         'engine_unavailable',
-        `VIADUCT_ENGINE is ${configured}, but there is no llama-server that can be run.`,
+        `There is no llama-server that can be run at ${configured}. Mend VIADUCT_ENGINE, or engine.path in viaduct.yaml.`,
       );
     return llamaServer(file, 'configured');
   }

@@ -12,8 +12,8 @@ import { createSlots, type Slots } from './slots.ts';
 
 export type * from './contract.ts';
 
-export const defaultKeepAlive = 300;
-export const defaultMaxQueue = 512;
+const defaultKeepAlive = 300;
+const defaultMaxQueue = 512;
 
 type Entry = {
   model: ResolvedModel;

@@ -32,7 +32,8 @@ export function urlOf({ scheme, host, port, path }: ServerAddress): string {
   return `${scheme}://${isIPv6(target) ? `[${target}]` : target}:${port}${path}`;
 }
 
-export const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1|0\.0\.0\.0|::)$/i.test(host);
+/** Does a client that calls this host reach a server of the same machine? */
+export const leadsToThisMachine = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1|0\.0\.0\.0|::)$/i.test(host);
 
-/** Does a server that listens there hear this machine only? Unlike `isLoopback`, which is about whom a client calls. */
+/** Does a server that listens there hear this machine only? */
 export const listensOnLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1)$/i.test(host);

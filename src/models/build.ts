@@ -90,7 +90,7 @@ function configOf(gguf: GgufInfo, layers: Layer[], { projectors, templateFromUse
 }
 
 /** `134.52M`, `7.6B`: how Ollama writes a number of parameters. */
-export function formatCount(count: number): string {
+function formatCount(count: number): string {
   if (count >= 1e9) return `${trim((count / 1e9).toFixed(1))}B`;
   if (count >= 1e6) return `${trim((count / 1e6).toFixed(2))}M`;
   return count >= 1e3 ? `${Math.round(count / 1e3)}K` : String(count);

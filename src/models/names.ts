@@ -7,8 +7,8 @@ import { ViaductError } from '../core/errors.ts';
 import { type Digest, isDigest } from './manifest.ts';
 
 export const defaultHost = 'registry.ollama.ai';
-export const defaultNamespace = 'library';
-export const defaultTag = 'latest';
+const defaultNamespace = 'library';
+const defaultTag = 'latest';
 
 export type ModelName = {
   host: string;

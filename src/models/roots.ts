@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
+import { homeOf } from '../lib/home.ts';
 import type { Digest } from './manifest.ts';
 import type { ModelName } from './names.ts';
 
@@ -19,12 +20,9 @@ export type StoreRoot = { path: string; owner: 'viaduct' | 'ollama' | 'shared' }
  */
 export function storeRoots(env: NodeJS.ProcessEnv = process.env): [StoreRoot, ...StoreRoot[]] {
   const { VIADUCT_HOME: home, OLLAMA_MODELS: ollama } = env;
-  const user = env['HOME'] || homedir();
-  const own = resolve(home || join(user, '.viaduct'), 'models');
-  if (ollama && !home) {
-    return [{ path: resolve(ollama), owner: 'shared' }];
-  }
-  const theirs = resolve(ollama || join(user, '.ollama/models'));
+  const own = join(homeOf(env), 'models');
+  if (ollama && !home) return [{ path: resolve(ollama), owner: 'shared' }];
+  const theirs = resolve(ollama || join(env['HOME'] || homedir(), '.ollama/models'));
   const first: StoreRoot = { path: own, owner: 'viaduct' };
   return theirs !== own && existsSync(theirs) ? [first, { path: theirs, owner: 'ollama' }] : [first];
 }

@@ -6,7 +6,7 @@ import { findProvider } from '@pydantic/genai-prices';
 import type { ModelInfo } from '../core/provider.ts';
 
 /** `list`: name of the cloud in the price list; `nameOf`: its name of a model → the cloud's own, undefined for what is not to be had. */
-export function listedModels(list: string, nameOf: (id: string) => string | undefined): ModelInfo[] {
+function listedModels(list: string, nameOf: (id: string) => string | undefined): ModelInfo[] {
   return (findProvider({ providerId: list })?.models ?? []).flatMap((model) => {
     const id = model.deprecated ? undefined : nameOf(model.id);
     if (id === undefined) return [];

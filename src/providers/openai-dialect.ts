@@ -70,7 +70,7 @@ const nothing: Buffer = Buffer.alloc(0);
 const marks = ['"choices":[]', '"choices": []'].map((mark) => Buffer.from(mark));
 
 /** Takes events out that have usage and no choice. Bytes of an event that is not whole yet wait for the rest. */
-export function createUsageFilter(): RelayFilter {
+function createUsageFilter(): RelayFilter {
   let rest = nothing;
   return {
     push(chunk) {

@@ -21,8 +21,6 @@ import { isOver, prepareTurn, type Turn, type TurnDeps } from './turn.ts';
 const leaseMs = 20_000;
 const renewMs = 5_000;
 
-export type Background = ReturnType<typeof createBackground>;
-
 export function createBackground(
   deps: TurnDeps,
   log: EventLog,

@@ -9,7 +9,7 @@ const dataUrl = /"data:[^"]{256,}"/g;
 export const estimateTokens = (items: readonly Item[]): number =>
   items.reduce((sum, item) => sum + itemTokens(item), 0);
 
-export function itemTokens(item: Item): number {
+function itemTokens(item: Item): number {
   const json = JSON.stringify(item);
   const text = json.includes('"data:') ? json.replace(dataUrl, '') : json;
   const pictures = text === json ? 0 : (json.match(dataUrl)?.length ?? 0);

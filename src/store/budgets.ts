@@ -31,8 +31,6 @@ export type Budget = {
   createdAt: number;
 };
 
-export type BudgetStore = ReturnType<typeof budgetStore>;
-
 export function budgetStore(db: Kysely<Database>) {
   return {
     async insert(budget: Budget): Promise<void> {

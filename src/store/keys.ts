@@ -59,8 +59,6 @@ export type KeyChange = Partial<
     Pick<HashedKey, 'hash' | 'prefix' | 'oldHash' | 'oldHashUntil'>
 >;
 
-export type KeyStore = ReturnType<typeof keyStore>;
-
 export function keyStore(db: Kysely<Database>) {
   return {
     async insert(key: NewKey): Promise<void> {

@@ -12,8 +12,6 @@ export type TeamTables = {
 export type Team = { id: string; name: string; policy: Policy; createdAt: number };
 export type Member = { email: string; role: 'manager' | 'viewer' | 'member' };
 
-export type TeamStore = ReturnType<typeof teamStore>;
-
 export function teamStore(db: Kysely<Database>) {
   return {
     async insert(team: Team): Promise<void> {

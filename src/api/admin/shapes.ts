@@ -19,7 +19,7 @@ export const oneLine = z
 const names = z.array(oneLine).max(1000);
 const bound = z.number().int().nonnegative();
 
-export const limitsShape = z.strictObject({
+const limitsShape = z.strictObject({
   rpm: bound.optional(),
   tpm: bound.optional(),
   concurrent: bound.optional(),

@@ -5,7 +5,7 @@ import { readJson } from '../../engine/reply.ts';
 import type { Runner } from '../../engine/runner.ts';
 import type { ResolvedModel } from '../../models/store.ts';
 import { succeeded, TemplateError } from './engine-errors.ts';
-import { goPrompt, templateKnows } from './go-prompt.ts';
+import { goPrompt } from './go-prompt.ts';
 import { alternating, type EngineMessage, joinSystems, textOf, toEngineJson, withoutToolRoles } from './messages.ts';
 import { toolJson } from './tool-prompt.ts';
 
@@ -136,10 +136,4 @@ function chatMl(messages: readonly EngineMessage[], mark: string): string {
     return `<|im_start|>${role}\n${text}<|im_end|>\n`;
   });
   return `${turns.join('')}<|im_start|>assistant\n`;
-}
-
-/** True when the tools stand in the prompt because the template prints them. */
-export function templatePrintsTools(request: ChatRequest, model: ResolvedModel, facts: TemplateFacts): boolean {
-  const go = goTemplateOf(request, model);
-  return go !== undefined ? templateKnows(go, 'Tools') : facts.tools;
 }
