@@ -25,7 +25,13 @@ type Cacheable = { cache?: { ttl?: '5m' | '1h' } };
 export type TextPart = { type: 'text'; text: string } & Cacheable;
 export type ImagePart = { type: 'image'; source: Source; detail?: 'auto' | 'low' | 'high' } & Cacheable;
 export type AudioPart = { type: 'audio'; data: string; format: string };
-export type FilePart = { type: 'file'; source: Source | { fileId: string }; name?: string } & Cacheable;
+/** `cited`: the answer is to say which of its words come from this file (Anthropic, Bedrock). */
+export type FilePart = {
+  type: 'file';
+  source: Source | { fileId: string };
+  name?: string;
+  cited?: true;
+} & Cacheable;
 export type RefusalPart = { type: 'refusal'; text: string };
 /**
  * What a model thought. `signature` and `redacted` are opaque to us; a provider that signs its thoughts wants them back
@@ -156,6 +162,24 @@ export type TokenLogprob = {
   top: { token: string; logprob: number; bytes: number[] | null }[];
 };
 
+/**
+ * A source of the answer, and which words of the answer stand on it. Only answers have them: a conversation that comes back is
+ * taken without.
+ */
+export type Citation = {
+  /**
+   * The words: from one character up to another of all text of the answer (not refusals, not thoughts) put together, in Unicode code
+   * points, as OpenAI counts. Absent: no words in particular.
+   */
+  span?: { start: number; end: number };
+  url?: string;
+  title?: string;
+  /** The source's own words. */
+  quote?: string;
+  /** Where in what the request gave: the how-manieth document or search result, and from where up to where in it, counted as Anthropic counts. */
+  place?: { in: 'characters' | 'pages' | 'blocks' | 'search-result'; index: number; start: number; end: number };
+};
+
 /** Where the time went, in milliseconds, and what the engine counted: Ollama's last record. Local models only. */
 export type Timings = { load: number; promptEval: number; eval: number; total: number };
 
@@ -165,7 +189,10 @@ export type Timings = { load: number; promptEval: number; eval: number; total: n
  */
 export type ChatEvent =
   | { type: 'start'; id: string; model: string }
-  | { type: 'text'; text: string; logprobs?: TokenLogprob[] }
+  /** `begins`: the first words of a piece of its own, where a provider cites by pieces. */
+  | { type: 'text'; text: string; logprobs?: TokenLogprob[]; begins?: true }
+  /** A source of what was said before; of what follows where it has no span and nothing was said yet. */
+  | { type: 'citation'; citation: Citation }
   | { type: 'refusal'; text: string }
   /** A picture that the model made, whole. */
   | { type: 'image'; source: Source }
@@ -200,5 +227,6 @@ export type ChatResult = {
   /** Text, refusals, reasoning, tool calls and pictures in the order in which the model gave them. */
   parts: AssistantPart[];
   logprobs?: TokenLogprob[];
+  citations?: Citation[];
   finish: Extract<ChatEvent, { type: 'finish' }>;
 };

@@ -18,6 +18,7 @@ export function createFolder() {
   const parts: AssistantPart[] = [];
   const calls = new Map<number, Extract<AssistantPart, { type: 'tool-call' }>>();
   const logprobs: NonNullable<ChatResult['logprobs']> = [];
+  const citations: NonNullable<ChatResult['citations']> = [];
   let reasoningOpen = false;
 
   const grow = (type: 'text' | 'refusal', text: string) => {
@@ -44,6 +45,9 @@ export function createFolder() {
         case 'text':
           grow('text', event.text);
           if (event.logprobs) logprobs.push(...event.logprobs);
+          break;
+        case 'citation':
+          citations.push(event.citation);
           break;
         case 'refusal':
           grow('refusal', event.text);
@@ -83,7 +87,14 @@ export function createFolder() {
     result(): ChatResult {
       if (!start || !finish)
         throw new ViaductError('provider_invalid_response', 'The model stopped before it finished its answer.');
-      return { id: start.id, model: start.model, parts, finish, ...(logprobs.length > 0 && { logprobs }) };
+      return {
+        id: start.id,
+        model: start.model,
+        parts,
+        finish,
+        ...(logprobs.length > 0 && { logprobs }),
+        ...(citations.length > 0 && { citations }),
+      };
     },
   };
 }

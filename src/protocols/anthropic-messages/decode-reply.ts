@@ -3,15 +3,18 @@ import type { ChatEvent } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { SseMessage } from '../../lib/sse.ts';
+import { codePoints } from '../citations.ts';
 import { list, object, parseObject, text } from '../read.ts';
+import { decodeCitation } from './citations.ts';
 import { decodeErrorBody } from './errors.ts';
 import { decodeReason } from './stop-reason.ts';
 import { decodeUsage, mergeUsage } from './usage.ts';
 
 const origin = 'anthropic-messages';
 
-/** What is known of the block that is open. `call` is our index of a tool call. */
+/** What is known of the block that is open. `call` is our index of a tool call, `from` where a text begins in the whole answer. */
 type OpenBlock =
+  | { kind: 'text'; from: number; sources: JsonObject[] }
   | { kind: 'thinking'; signature: string }
   | { kind: 'call'; call: number; given: string; streamed: boolean }
   | { kind: 'other' };
@@ -22,7 +25,14 @@ type OpenBlock =
  * Throws what an `error` event says, provider_invalid_response for broken JSON and for a stream that ends too early.
  */
 export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[]; end(): ChatEvent[] } {
+  const { push, end } = createDecoder();
+  return { push, end };
+}
+
+function createDecoder() {
   const blocks = new Map<number, OpenBlock>();
+  /** Characters of text so far. */
+  let spoken = 0;
   let calls = 0;
   let usage: JsonObject = {};
   let started = false;
@@ -47,11 +57,20 @@ export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[];
     return [{ type: 'start', id: text(message['id']), model: text(message['model']) }, ...given];
   };
 
+  const say = (said: string, block: OpenBlock | undefined): ChatEvent[] => {
+    if (said === '') return [];
+    const begins = spoken > 0 && block?.kind === 'text' && block.from === spoken;
+    spoken += codePoints(said);
+    return [begins ? { type: 'text', text: said, begins } : { type: 'text', text: said }];
+  };
+
   const openBlock = (index: number, block: JsonObject): ChatEvent[] => {
     switch (block['type']) {
-      case 'text':
-        blocks.set(index, { kind: 'other' });
-        return textEvents(text(block['text']));
+      case 'text': {
+        const opened: OpenBlock = { kind: 'text', from: spoken, sources: list(block['citations']).map(object) };
+        blocks.set(index, opened);
+        return say(text(block['text']), opened);
+      }
       case 'thinking':
         blocks.set(index, { kind: 'thinking', signature: text(block['signature']) });
         return thoughtEvents(text(block['thinking']));
@@ -75,7 +94,11 @@ export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[];
     const block = blocks.get(index);
     switch (delta['type']) {
       case 'text_delta':
-        return textEvents(text(delta['text']));
+        return say(text(delta['text']), block);
+      case 'citations_delta':
+        // Comes before the words that it is for, or after them: those of the whole block.
+        if (block?.kind === 'text') block.sources.push(object(delta['citation']));
+        return [];
       case 'thinking_delta':
         return thoughtEvents(text(delta['thinking']));
       case 'signature_delta':
@@ -95,6 +118,13 @@ export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[];
   const closeBlock = (index: number): ChatEvent[] => {
     const block = blocks.get(index);
     blocks.delete(index);
+    if (block?.kind === 'text') {
+      const span = block.from < spoken ? { start: block.from, end: spoken } : undefined;
+      return block.sources.flatMap((source): ChatEvent[] => {
+        const citation = decodeCitation(source, span);
+        return citation ? [{ type: 'citation', citation }] : [];
+      });
+    }
     if (block?.kind === 'thinking')
       return [{ type: 'reasoning-end', ...(block.signature && { signature: block.signature, origin }) }];
     // Servers that only speak Anthropic's protocol give the whole input at the start.
@@ -112,7 +142,9 @@ export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[];
   };
 
   return {
-    push({ data }) {
+    start,
+    finish,
+    push({ data }: SseMessage): ChatEvent[] {
       if (finished) return [];
       const event = parseObject(data);
       if (!event) throw new ViaductError('provider_invalid_response', 'The provider sent an event that is not JSON.');
@@ -141,7 +173,7 @@ export function createStreamDecoder(): { push(message: SseMessage): ChatEvent[];
       }
     },
 
-    end() {
+    end(): ChatEvent[] {
       if (finished) return [];
       if (stop) return finish();
       throw new ViaductError('provider_invalid_response', 'The provider ended its answer before it was complete.');
@@ -157,40 +189,10 @@ export function decodeResponse(body: JsonObject): ChatEvent[] {
   if (body['type'] === 'error' || body['error']) throw decodeErrorBody(body);
   if (!Array.isArray(body['content']))
     throw new ViaductError('provider_invalid_response', 'The provider answered with something that is not a message.');
-  let calls = 0;
-  const parts = list(body['content']).flatMap((item): ChatEvent[] => {
-    const block = object(item);
-    switch (block['type']) {
-      case 'text':
-        return textEvents(text(block['text']));
-      case 'thinking': {
-        const signature = text(block['signature']);
-        return [
-          ...thoughtEvents(text(block['thinking'])),
-          { type: 'reasoning-end', ...(signature && { signature, origin }) },
-        ];
-      }
-      case 'redacted_thinking':
-        return [{ type: 'reasoning-end', redacted: text(block['data']), origin }];
-      case 'tool_use': {
-        const index = calls++;
-        return [
-          { type: 'tool-call', index, id: text(block['id']) || `toolu_${index}`, name: text(block['name']) },
-          { type: 'tool-input', index, json: JSON.stringify(object(block['input'])) },
-        ];
-      }
-      default:
-        return [];
-    }
-  });
-  return [
-    { type: 'start', id: text(body['id']), model: text(body['model']) },
-    ...parts,
-    finishEvent(text(body['stop_reason']), text(body['stop_sequence']), object(body['usage'])),
-  ];
+  const decoder = createDecoder();
+  return [...decoder.start(body), ...decoder.finish()];
 }
 
-const textEvents = (said: string): ChatEvent[] => (said === '' ? [] : [{ type: 'text', text: said }]);
 const thoughtEvents = (thought: string): ChatEvent[] => (thought === '' ? [] : [{ type: 'reasoning', text: thought }]);
 
 function finishEvent(rawReason: string, stopSequence: string, usage: JsonObject): ChatEvent {

@@ -1,17 +1,19 @@
 /** Core events → what a client of Anthropic's API reads. Source: https://docs.anthropic.com/en/docs/build-with-claude/streaming */
-import type { AssistantPart, ChatEvent, ChatResult } from '../../core/chat.ts';
+import type { AssistantPart, ChatEvent, ChatResult, Citation } from '../../core/chat.ts';
 import type { JsonObject } from '../../core/json.ts';
+import { codePoints } from '../citations.ts';
 import { pictureText } from '../picture.ts';
 import { parseObject } from '../read.ts';
+import { citedPieces, encodeCitation } from './citations.ts';
 import { sealSignature } from './signature.ts';
 import { encodeReason } from './stop-reason.ts';
 import { encodeUsage } from './usage.ts';
 
 /** Result → body of a unary reply. */
-export function encodeResponse({ id, model, parts, finish }: ChatResult): JsonObject {
+export function encodeResponse({ id, model, parts, finish, citations }: ChatResult): JsonObject {
   return {
     ...envelope(id, model),
-    content: parts.flatMap(encodePart),
+    content: citations ? encodeCited(parts, citations) : parts.flatMap(encodePart),
     ...encodeReason(finish),
     usage: encodeUsage(finish.usage),
   };
@@ -28,13 +30,34 @@ const envelope = (id: string, model: string): JsonObject => ({
   stop_sequence: null,
 });
 
+/** Text is cut into blocks where what is cited begins and ends; sources of no words in particular stand with the last of it. */
+function encodeCited(parts: AssistantPart[], citations: Citation[]): JsonObject[] {
+  let said = 0;
+  const content = parts.flatMap((part): JsonObject[] => {
+    if (part.type !== 'text') return encodePart(part);
+    const pieces = citedPieces(part.text, said, citations);
+    said += codePoints(part.text);
+    return pieces.map(({ text, citations }) => textBlock(text, citations));
+  });
+  const loose = citations.flatMap((citation) => (citation.span ? [] : (encodeCitation(citation) ?? [])));
+  const last = content.findLast(({ type }) => type === 'text');
+  if (last && loose.length > 0) last['citations'] = [...((last['citations'] as JsonObject[] | null) ?? []), ...loose];
+  return content;
+}
+
+const textBlock = (text: string, citations: JsonObject[] = []): JsonObject => ({
+  type: 'text',
+  text,
+  citations: citations.length > 0 ? citations : null,
+});
+
 function encodePart(part: AssistantPart): JsonObject[] {
   switch (part.type) {
     case 'text':
     case 'refusal':
-      return part.text === '' ? [] : [{ type: 'text', text: part.text, citations: null }];
+      return part.text === '' ? [] : [textBlock(part.text)];
     case 'image':
-      return [{ type: 'text', text: pictureText(part.source), citations: null }];
+      return [textBlock(pictureText(part.source))];
     case 'reasoning': {
       if (part.redacted !== undefined && part.origin === 'anthropic-messages')
         return [{ type: 'redacted_thinking', data: part.redacted }];
@@ -59,6 +82,10 @@ export function createStreamEncoder(model?: string): { push(event: ChatEvent): s
   let out = '';
   let next = 0;
   let open: 'text' | 'thinking' | { call: number } | undefined;
+  /** Words in the open block have a source: what is said next is not theirs. */
+  let cited = false;
+  /** Sources that wait for text. */
+  let sources: JsonObject[] = [];
   const calls = new Map<number, Call>();
   /** Calls that have begun and wait for their turn, in order. */
   let waiting: number[] = [];
@@ -78,6 +105,7 @@ export function createStreamEncoder(model?: string): { push(event: ChatEvent): s
     send('content_block_stop', { index: next });
     next++;
     open = undefined;
+    cited = false;
   };
 
   const input = (json: string) => {
@@ -104,6 +132,27 @@ export function createStreamEncoder(model?: string): { push(event: ChatEvent): s
     close();
     begin(kind === 'text' ? { type: 'text', text: '' } : { type: 'thinking', thinking: '', signature: '' });
     open = kind;
+  };
+
+  const say = (text: string, begins = false) => {
+    if (text === '') return;
+    if (open === 'text' && (cited || begins)) close();
+    ensure('text');
+    delta({ type: 'text_delta', text });
+    if (sources.length === 0) return;
+    for (const citation of sources) delta({ type: 'citations_delta', citation });
+    sources = [];
+  };
+
+  const cite = (citation: Citation) => {
+    const wire = encodeCitation(citation);
+    if (!wire) return;
+    if (open !== 'text') {
+      sources.push(wire);
+      return;
+    }
+    delta({ type: 'citations_delta', citation: wire });
+    cited ||= citation.span !== undefined;
   };
 
   const endThought = (event: Extract<ChatEvent, { type: 'reasoning-end' }>) => {
@@ -144,14 +193,16 @@ export function createStreamEncoder(model?: string): { push(event: ChatEvent): s
         });
         break;
       case 'text':
+        say(event.text, event.begins);
+        break;
+      case 'citation':
+        cite(event.citation);
+        break;
       case 'refusal':
-        if (event.text === '') break;
-        ensure('text');
-        delta({ type: 'text_delta', text: event.text });
+        say(event.text);
         break;
       case 'image':
-        ensure('text');
-        delta({ type: 'text_delta', text: pictureText(event.source) });
+        say(pictureText(event.source));
         break;
       case 'reasoning':
         if (event.text === '') break;

@@ -116,6 +116,8 @@ function createEncoder(context: ReplyContext, shape: Shape): { push(event: ChatE
         }
         case 'finish':
           return flushCalls() + line({ ...shape({}), ...last(event, context, answer, firstAt) });
+        // Sources have no place in this protocol.
+        case 'citation':
         case 'start':
         case 'reasoning-end':
           return '';

@@ -7,6 +7,7 @@ import type { SseMessage } from '../../lib/sse.ts';
 import { decodeErrorBody, isError } from '../openai-error.ts';
 import { pictureSource } from '../picture.ts';
 import { isObject, toolName } from '../read.ts';
+import { createSources } from './sources.ts';
 import { decodeUsage } from './usage.ts';
 
 export type StreamDecoder = {
@@ -68,8 +69,10 @@ function createAnswerDecoder() {
   let nativeFinish: string | undefined;
   let stopSequence: string | undefined;
   let usage: Usage | undefined;
+  let said = '';
   const calls: Call[] = [];
   const byIndex = new Map<number, Call>();
+  const sources = createSources();
 
   const callOf = (delta: JsonObject, position: number, whole: boolean): Call => {
     const id = textOf(delta['id']);
@@ -120,6 +123,7 @@ function createAnswerDecoder() {
     const refusal = textOf(delta['refusal']);
     if (refusal) out.push({ type: 'refusal', text: refusal });
     readImages(delta['images'], out);
+    if (delta['annotations']) out.push(...sources.annotations(delta['annotations']));
     const toolCalls = delta['tool_calls'];
     // TGI before 3.0 sends one object, not a list.
     const list = Array.isArray(toolCalls) ? toolCalls : toolCalls ? [toolCalls] : [];
@@ -141,6 +145,7 @@ function createAnswerDecoder() {
       const wireUsage =
         objectOf(chunk['usage']) ?? objectOf(choice?.['usage']) ?? objectOf(objectOf(chunk['x_groq'])?.['usage']);
       if (wireUsage) usage = decodeUsage(wireUsage);
+      if (chunk['citations'] || chunk['search_results']) sources.list(chunk['citations'], chunk['search_results']);
       if (!choice) return out;
       if (!started) {
         started = true;
@@ -148,6 +153,7 @@ function createAnswerDecoder() {
         out.push({ type: 'start', id: responseId, model: textOf(chunk['model']) });
       }
       if (delta) readDelta(delta, decodeLogprobs(choice['logprobs']), whole, out);
+      for (const event of out) if (event.type === 'text') said += event.text;
       finish = textOf(choice['finish_reason']) || finish;
       nativeFinish = textOf(choice['native_finish_reason']) || nativeFinish;
       stopSequence = textOf(choice['stop_reason']) || stopSequence; // vLLM
@@ -162,6 +168,7 @@ function createAnswerDecoder() {
       const reason = finishReasons[(finish ?? '').split(':', 1)[0]?.toLowerCase() ?? ''] ?? 'stop';
       const rawReason = nativeFinish ?? finish;
       return [
+        ...sources.end(said),
         {
           type: 'finish',
           // A call with "stop" (forced calls at OpenAI, many other servers) is still a turn of the tools.

@@ -2,6 +2,7 @@
 import type {
   ChatEvent,
   ChatResult,
+  Citation,
   FinishReason,
   ReasoningPart,
   Source,
@@ -11,6 +12,7 @@ import type {
 import type { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
+import { encodeUrlCitation } from '../citations.ts';
 import { encodeErrorObject } from '../openai-error.ts';
 import { pictureUrl } from '../picture.ts';
 import { decodeFreeText } from './custom-tools.ts';
@@ -128,6 +130,10 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
             `{"content":${JSON.stringify(event.text)}}`,
             event.logprobs && JSON.stringify(encodeLogprobs(event.logprobs)),
           );
+        case 'citation': {
+          const annotations = encodeAnnotations([event.citation]);
+          return annotations.length > 0 ? chunk(index, JSON.stringify({ annotations })) : '';
+        }
         case 'refusal':
           return chunk(index, `{"refusal":${JSON.stringify(event.text)}}`);
         case 'image': {
@@ -205,7 +211,7 @@ export function encodeResponse(results: ChatResult | ChatResult[], context: Repl
   };
 }
 
-function encodeMessage({ parts }: ChatResult, context: ReplyContext): JsonObject {
+function encodeMessage({ parts, citations = [] }: ChatResult, context: ReplyContext): JsonObject {
   const text = parts.flatMap((part) => (part.type === 'text' ? [part.text] : []));
   const refusal = parts.flatMap((part) => (part.type === 'refusal' ? [part.text] : [])).join('');
   const thoughts = context.hideReasoning ? [] : parts.filter((part) => part.type === 'reasoning');
@@ -213,16 +219,27 @@ function encodeMessage({ parts }: ChatResult, context: ReplyContext): JsonObject
   const details = thoughts.flatMap((part, index) => encodeReasoningDetail(part, index) ?? []);
   const calls = parts.filter((part) => part.type === 'tool-call');
   const images = parts.filter((part) => part.type === 'image');
+  const annotations = encodeAnnotations(citations);
   return {
     role: 'assistant',
     content: text.length > 0 ? text.join('') : calls.length > 0 || refusal ? null : '',
     refusal: refusal || null,
+    ...(annotations.length > 0 && { annotations }),
     ...(reasoning && { reasoning_content: reasoning, reasoning }),
     ...(details.length > 0 && { reasoning_details: details }),
     ...encodeCalls(calls, context),
     ...(images.length > 0 && { images: images.map(({ source }, index) => encodeImage(source, index)) }),
   };
 }
+
+/** Sources without an address have no place here. `content` is OpenRouter's name for the source's own words. */
+const encodeAnnotations = (citations: Citation[]): JsonObject[] =>
+  citations.flatMap((citation) => {
+    const fields = encodeUrlCitation(citation);
+    if (!fields) return [];
+    const { quote } = citation;
+    return [{ type: 'url_citation', url_citation: { ...fields, ...(quote && { content: quote }) } }];
+  });
 
 /** A picture that the model made, as OpenRouter and LiteLLM give it. Source: https://openrouter.ai/docs/features/multimodal/image-generation */
 const encodeImage = (source: Source, index: number): JsonObject => ({

@@ -1,7 +1,7 @@
 import type { ChatEvent } from '../../core/chat.ts';
 import { decodeUsage } from './resource.ts';
 import { createStreamEncoder } from './stream-encoder.ts';
-import type { Item, ResponseEvent, ResponseResource } from './wire.ts';
+import type { Item, MessageItem, ResponseEvent, ResponseResource } from './wire.ts';
 
 /** A finished response → the events that its stream would have had, one delta per part. */
 export function replay(resource: ResponseResource): ResponseEvent[] {
@@ -19,8 +19,13 @@ export function replay(resource: ResponseResource): ResponseEvent[] {
   });
   const events = encoder.begin();
   for (const [index, item] of output.entries())
-    if (spoken[index]) for (const event of chatEvents(item, index)) events.push(...encoder.push(event, 0));
-    else events.push(...encoder.add(item));
+    if (!spoken[index]) events.push(...encoder.add(item));
+    else if (item.type === 'message')
+      for (const part of item.content) {
+        events.push(...chatEventsOf(part).flatMap((event) => encoder.push(event, 0)));
+        if (part.type === 'output_text') events.push(...part.annotations.flatMap(encoder.annotate));
+      }
+    else for (const event of chatEvents(item, index)) events.push(...encoder.push(event, 0));
   events.push(...encoder.push({ type: 'finish', reason: reasonOf(resource), usage: decodeUsage(resource.usage) }, 0));
   return events.map((event, at): ResponseEvent => {
     if (at === events.length - 1) return { ...event, type: endOf(resource), response: resource };
@@ -40,13 +45,13 @@ function reasonOf({ incomplete_details }: ResponseResource) {
 const endOf = ({ status }: ResponseResource) =>
   status === 'completed' || status === 'incomplete' ? `response.${status}` : 'response.failed';
 
+function chatEventsOf(part: MessageItem['content'][number]): ChatEvent[] {
+  if (part.type === 'output_text') return [{ type: 'text', text: part.text }];
+  return part.type === 'refusal' ? [{ type: 'refusal', text: part.refusal }] : [];
+}
+
 function chatEvents(item: Item, index: number): ChatEvent[] {
   switch (item.type) {
-    case 'message':
-      return item.content.flatMap((part): ChatEvent[] => {
-        if (part.type === 'output_text') return [{ type: 'text', text: part.text }];
-        return part.type === 'refusal' ? [{ type: 'refusal', text: part.refusal }] : [];
-      });
     case 'reasoning':
       return [
         { type: 'reasoning', text: [...(item.content ?? []), ...item.summary].map(({ text }) => text).join('\n\n') },

@@ -6,6 +6,7 @@ import type { ChatEvent, TokenLogprob } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { SseMessage } from '../../lib/sse.ts';
+import { codePoints, decodeUrlCitation } from '../citations.ts';
 import { decodeUsage } from './resource.ts';
 
 type Wire = { [field: string]: unknown };
@@ -24,6 +25,45 @@ export function createStreamDecoder(): StreamDecoder {
   const callIndex = new Map<string, number>();
   /** Items of which text, thoughts or arguments have come as deltas. */
   const grown = new Set<string>();
+  /** Items of which citations have come as events. */
+  const annotated = new Set<string>();
+  /** Characters of text so far, and where each item's parts begin in it: annotations count from the start of their part. */
+  let spoken = 0;
+  const starts = new Map<string, number[]>();
+  let part: { id: string; at: number } | undefined;
+
+  const say = (id: string, at: number, text: string, wireLogprobs: unknown): ChatEvent => {
+    if (part?.id !== id || part.at !== at) {
+      part = { id, at };
+      const begun = starts.get(id) ?? [];
+      begun[at] = spoken;
+      starts.set(id, begun);
+    }
+    spoken += codePoints(text);
+    const logprobs = listOf(wireLogprobs).map(decodeLogprob);
+    return { type: 'text', text, ...(logprobs.length > 0 && { logprobs }) };
+  };
+
+  const cite = (id: string, at: number, annotation: Wire): ChatEvent[] => {
+    const citation =
+      annotation['type'] === 'url_citation'
+        ? decodeUrlCitation(annotation as JsonObject, starts.get(id)?.[at] ?? spoken)
+        : undefined;
+    return citation ? [{ type: 'citation', citation }] : [];
+  };
+
+  /** What of a finished message has not come as events. */
+  const messageDone = (id: string, content: Wire[]): ChatEvent[] => {
+    const known = grown.has(id);
+    part = undefined;
+    return content.flatMap((part, at): ChatEvent[] => {
+      if (part['type'] === 'refusal') return known ? [] : [{ type: 'refusal', text: textOf(part['refusal']) }];
+      if (part['type'] !== 'output_text') return [];
+      const said = known ? [] : [say(id, at, textOf(part['text']), part['logprobs'])];
+      const citations = annotated.has(id) ? [] : listOf(part['annotations']);
+      return [...said, ...citations.flatMap((annotation) => cite(id, at, annotation))];
+    });
+  };
 
   const start = (response: Wire): ChatEvent[] => {
     if (started) return [];
@@ -50,7 +90,7 @@ export function createStreamDecoder(): StreamDecoder {
         return json ? [...begun, { type: 'tool-input', index, json }] : begun;
       }
       case 'message':
-        return grown.has(id) ? [] : listOf(item['content']).flatMap(decodeContent);
+        return messageDone(id, listOf(item['content']));
       case 'reasoning': {
         const text = grown.has(id) ? '' : thoughtOf(item);
         const signature = textOf(item['encrypted_content']);
@@ -94,11 +134,12 @@ export function createStreamDecoder(): StreamDecoder {
           return itemAdded(wireOf(event['item']));
         case 'response.output_item.done':
           return itemDone(wireOf(event['item']));
-        case 'response.output_text.delta': {
+        case 'response.output_text.delta':
           grown.add(id);
-          const logprobs = listOf(event['logprobs']).map(decodeLogprob);
-          return [{ type: 'text', text: textOf(event['delta']), ...(logprobs.length > 0 && { logprobs }) }];
-        }
+          return [say(id, Number(event['content_index'] ?? 0), textOf(event['delta']), event['logprobs'])];
+        case 'response.output_text.annotation.added':
+          annotated.add(id);
+          return cite(id, Number(event['content_index'] ?? 0), wireOf(event['annotation']));
         case 'response.refusal.delta':
           grown.add(id);
           return [{ type: 'refusal', text: textOf(event['delta']) }];
@@ -165,13 +206,6 @@ export function decodeFailure(error: Wire): ViaductError {
   return new ViaductError('provider_unavailable', 'The provider failed while it answered.', {
     cause: new Error(`${code}: ${message}`),
   });
-}
-
-function decodeContent(part: Wire): ChatEvent[] {
-  if (part['type'] === 'refusal') return [{ type: 'refusal', text: textOf(part['refusal']) }];
-  if (part['type'] !== 'output_text') return [];
-  const logprobs = listOf(part['logprobs']).map(decodeLogprob);
-  return [{ type: 'text', text: textOf(part['text']), ...(logprobs.length > 0 && { logprobs }) }];
 }
 
 function thoughtOf(item: Wire): string {

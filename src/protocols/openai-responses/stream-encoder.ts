@@ -3,8 +3,10 @@
  * come from outside.
  * Order of events: https://www.openresponses.org/specification (items are state machines, items are streamable).
  */
-import type { ChatEvent, ReasoningPart, Source, TokenLogprob } from '../../core/chat.ts';
+import type { ChatEvent, Citation, ReasoningPart, Source, TokenLogprob } from '../../core/chat.ts';
 import type { ViaductError } from '../../core/errors.ts';
+import type { Json } from '../../core/json.ts';
+import { codePoints, encodeUrlCitation } from '../citations.ts';
 import { pictureText } from '../picture.ts';
 import { decodeUsage, encodeFailure, encodeUsage } from './resource.ts';
 import { decodeFailure } from './stream-decoder.ts';
@@ -51,6 +53,11 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
   const output: Item[] = [];
   let open: OpenMessage | OpenReasoning | undefined;
   const calls = new Map<number, OpenCall>();
+  /** Characters of text in parts that are closed, and those of pictures' addresses in the open one: what citations do not count, or count from. */
+  let before = 0;
+  let drawn = 0;
+  /** Sources named while no text was being said. */
+  let heldCitations: Citation[] = [];
   /** Where the provider's own items begin, see `adopt`. */
   let adoptedFrom: number | undefined;
 
@@ -78,7 +85,9 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
       const part: OutputContent =
         type === 'text' ? { type: 'output_text', text: '', annotations: [], logprobs: [] } : { type, refusal: '' };
       message.content.push(part);
-      yield event('response.content_part.added', { ...partPlace(message), part: { ...part } });
+      const begun = type === 'text' ? { ...part, annotations: [], logprobs: [] } : { ...part };
+      yield event('response.content_part.added', { ...partPlace(message), part: begun });
+      if (type === 'text') yield* citeHeld();
     }
     const part = message.content.at(-1);
     if (part?.type === 'output_text') {
@@ -92,6 +101,28 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
     }
   }
 
+  function* cite(citation: Citation): Iterable<ResponseEvent> {
+    if (open?.kind !== 'message' || open.content.at(-1)?.type !== 'output_text') {
+      heldCitations.push(citation);
+      return;
+    }
+    const fields = encodeUrlCitation(citation, before - drawn);
+    if (fields) yield* annotate({ type: 'url_citation', ...fields });
+  }
+
+  function* citeHeld(): Iterable<ResponseEvent> {
+    const held = heldCitations;
+    heldCitations = [];
+    for (const citation of held) yield* cite(citation);
+  }
+
+  function* annotate(annotation: Json): Iterable<ResponseEvent> {
+    const part = open?.kind === 'message' ? open.content.at(-1) : undefined;
+    if (open?.kind !== 'message' || part?.type !== 'output_text') return;
+    const annotation_index = part.annotations.push(annotation) - 1;
+    yield event('response.output_text.annotation.added', { ...partPlace(open), annotation_index, annotation });
+  }
+
   const partPlace = ({ id, index, content }: OpenMessage) => ({
     item_id: id,
     output_index: index,
@@ -102,15 +133,22 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
     const part = message.content.at(-1);
     if (!part) return;
     const place = partPlace(message);
-    if (part.type === 'output_text')
+    if (part.type === 'output_text') {
+      before += codePoints(part.text) - drawn;
+      drawn = 0;
       yield event('response.output_text.done', { ...place, text: part.text, logprobs: part.logprobs });
-    else yield event('response.refusal.done', { ...place, refusal: part.refusal });
+    } else yield event('response.refusal.done', { ...place, refusal: part.refusal });
     yield event('response.content_part.done', { ...place, part });
   }
 
   /** A picture is an item of its own; one that lies elsewhere is named in the text. */
   function* draw(source: Source): Iterable<ResponseEvent> {
-    if ('url' in source) return yield* speak('text', pictureText(source));
+    if ('url' in source) {
+      const text = pictureText(source);
+      yield* speak('text', text);
+      drawn += codePoints(text);
+      return;
+    }
     yield* closeOpen('completed');
     yield* closeCalls();
     const item: Item = { type: 'image_generation_call', id: newId('ig'), status: 'completed', result: source.data };
@@ -326,6 +364,9 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
       ];
     },
 
+    /** A note on the text just said, already as this protocol has it. */
+    annotate: (annotation: Json): ResponseEvent[] => [...annotate(annotation)],
+
     /** `completedAt` in seconds since 1970, read only for `finish`. */
     push(chat: ChatEvent, completedAt: number): ResponseEvent[] {
       switch (chat.type) {
@@ -333,6 +374,8 @@ export function createStreamEncoder(options: StreamEncoderOptions) {
           return [];
         case 'text':
           return [...speak('text', chat.text, chat.logprobs)];
+        case 'citation':
+          return [...cite(chat.citation)];
         case 'refusal':
           return [...speak('refusal', chat.text)];
         case 'image':
