@@ -8,7 +8,7 @@ import { createApp, defaultDoors } from './api/app.ts';
 import type { FrontDoor, Services } from './api/define.ts';
 import { listen } from './api/listen.ts';
 import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
-import { attachNativeWebSocket } from './api/providers.ts';
+import { attachNativeWebSocket } from './api/providers/websocket.ts';
 import { refuseOpenBind } from './api/security.ts';
 import { type Config, configPlaces, loadSettings, relativeTo, reloaded, type Settings, watchFiles } from './config.ts';
 import type { Provider } from './core/provider.ts';

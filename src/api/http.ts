@@ -1,6 +1,6 @@
 /** What every endpoint shares: who is asking, the body, and the two ways to answer. */
 import { randomFillSync } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseDuration } from '../config.ts';
 import { ViaductError } from '../core/errors.ts';
@@ -184,19 +184,22 @@ export function openStream(
   });
   return {
     write(text) {
-      if (raw.destroyed || raw.write(text)) return undefined;
-      return new Promise((resolve) => {
-        const done = () => {
-          raw.off('drain', done);
-          raw.off('close', done);
-          resolve();
-        };
-        raw.on('drain', done);
-        raw.on('close', done);
-      });
+      return raw.destroyed || raw.write(text) ? undefined : drained(raw);
     },
     end(text) {
       raw.end(text);
     },
   };
 }
+
+/** Settles when the client has read what was written, or has left. */
+export const drained = (raw: ServerResponse): Promise<void> =>
+  new Promise((resolve) => {
+    const done = () => {
+      raw.off('drain', done);
+      raw.off('close', done);
+      resolve();
+    };
+    raw.on('drain', done);
+    raw.on('close', done);
+  });

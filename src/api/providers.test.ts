@@ -11,7 +11,7 @@ import { createGateway, type LedgerEntry } from '../gateway/gateway.ts';
 import { openai } from '../providers/openai.ts';
 import { createApp } from './app.ts';
 import type { Services } from './define.ts';
-import { attachNativeWebSocket } from './providers.ts';
+import { attachNativeWebSocket } from './providers/websocket.ts';
 
 type Seen = { method: string; url: string; headers: IncomingMessage['headers']; body: string };
 const seen: Seen[] = [];
