@@ -7,5 +7,6 @@ export { decodeRequest, refuseHostedTools, wireRequest } from './anthropic-messa
 export { createStreamEncoder, encodeResponse } from './anthropic-messages/encode-reply.ts';
 export { encodeCount, encodeRequest } from './anthropic-messages/encode-request.ts';
 export { decodeError, encodeError, encodeStreamError, statusOf } from './anthropic-messages/errors.ts';
+export { withoutForeign } from './anthropic-messages/foreign.ts';
 export { createRelayScanner } from './anthropic-messages/relay-scanner.ts';
 export { decodeUsage } from './anthropic-messages/usage.ts';

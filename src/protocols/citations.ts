@@ -1,5 +1,5 @@
 /** What the protocols' citations share: counting characters, and the address of a page as OpenAI writes it. */
-import type { Citation } from '../core/chat.ts';
+import type { ChatEvent, Citation } from '../core/chat.ts';
 import type { JsonObject } from '../core/json.ts';
 import { text } from './read.ts';
 
@@ -51,5 +51,21 @@ export function encodeUrlCitation({ span, url, title }: Citation, base = 0): Jso
     title: title ?? url,
     start_index: Math.max(0, placed.start - base),
     end_index: placed.end - base,
+  };
+}
+
+/** Providers that repeat their sources as an answer grows: each as an event once. */
+export function createOnce() {
+  const seen = new Set<string>();
+  return {
+    any: () => seen.size > 0,
+    events: (citations: readonly Citation[]): ChatEvent[] =>
+      citations.flatMap((citation): ChatEvent[] => {
+        const { span, url } = citation;
+        const key = `${span?.start} ${span?.end} ${url}`;
+        if (seen.has(key)) return [];
+        seen.add(key);
+        return [{ type: 'citation', citation }];
+      }),
   };
 }

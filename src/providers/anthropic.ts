@@ -37,6 +37,7 @@ export const anthropic = defineProvider({
         },
         connectTimeout: config.connect_timeout,
         dialects: [anthropicMessages],
+        adapt: messages.withoutForeign,
       },
       (upstream) => ({
         models: listModels(upstream),

@@ -100,7 +100,7 @@ const rawPredict: Dialect = {
 
 const forVertex = (body: JsonObject): JsonObject => ({
   anthropic_version: 'vertex-2023-10-16',
-  ...without(body, 'model'),
+  ...without(messages.withoutForeign(body), 'model'),
 });
 
 function bothOf(google: Provider, anthropic: Provider): Provider {

@@ -1,6 +1,6 @@
 /** Sources of an answer, as blocks of text carry them. Source: https://docs.anthropic.com/en/docs/build-with-claude/citations */
 import type { Citation } from '../../core/chat.ts';
-import type { JsonObject } from '../../core/json.ts';
+import type { Json, JsonObject } from '../../core/json.ts';
 import { stringIndex } from '../citations.ts';
 import { count, object, text } from '../read.ts';
 
@@ -42,7 +42,7 @@ const places: { type: string; in: Place['in']; index: string; start: string; end
  * The `encrypted_index` of a page that another provider named. Anthropic wants its own back, and refuses others': by this mark they are taken
  * out again, see foreign.ts.
  */
-export const foreignIndex = 'viaduct';
+const foreignIndex = 'viaduct';
 
 /** An entry of `citations`, or of a `citations_delta`, → citation of the words in `span`; undefined when it names no source. */
 export function decodeCitation(wire: JsonObject, span: Citation['span']): Citation | undefined {
@@ -142,5 +142,4 @@ function rangesOf(said: string, base: number, citations: readonly Citation[]): R
 }
 
 /** Whether an entry of `citations` is one that we made of another provider's. */
-export const isForeignCitation = (wire: unknown): boolean =>
-  object(wire as JsonObject)['encrypted_index'] === foreignIndex;
+export const isForeignCitation = (wire: Json): boolean => object(wire)['encrypted_index'] === foreignIndex;

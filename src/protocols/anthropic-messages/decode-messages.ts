@@ -37,6 +37,7 @@ const documentBlock = z.object({
   ]),
   title: z.string().nullish(),
   context: z.string().nullish(),
+  citations: z.object({ enabled: z.boolean().nullish() }).nullish(),
   cache_control: cacheMark,
 });
 const searchResultBlock = z.object({
@@ -149,23 +150,24 @@ function decodeImage(block: Block, at: string): ImagePart {
 }
 
 function decodeDocument(block: Block, at: string): UserPart[] & (TextPart | ImagePart | FilePart)[] {
-  const { source, title, context, cache_control } = validate(documentBlock, block, at);
+  const { source, title, context, citations, cache_control } = validate(documentBlock, block, at);
   const about: TextPart[] = context ? [{ type: 'text', text: context }] : [];
-  const name = title != null && { name: title };
+  const file = {
+    ...(title != null && { name: title }),
+    ...(citations?.enabled && { cited: true as const }),
+    ...cache_control,
+  };
   switch (source.type) {
     case 'base64':
-      return [
-        ...about,
-        { type: 'file', source: { data: source.data, mediaType: source.media_type }, ...name, ...cache_control },
-      ];
+      return [...about, { type: 'file', source: { data: source.data, mediaType: source.media_type }, ...file }];
     case 'text': {
       const data = Buffer.from(source.data).toString('base64');
-      return [...about, { type: 'file', source: { data, mediaType: source.media_type }, ...name, ...cache_control }];
+      return [...about, { type: 'file', source: { data, mediaType: source.media_type }, ...file }];
     }
     case 'url':
-      return [...about, { type: 'file', source: { url: source.url }, ...name, ...cache_control }];
+      return [...about, { type: 'file', source: { url: source.url }, ...file }];
     case 'file':
-      return [...about, { type: 'file', source: { fileId: source.file_id }, ...name, ...cache_control }];
+      return [...about, { type: 'file', source: { fileId: source.file_id }, ...file }];
     case 'content': {
       const inner = blocks(source.content, `${at}.source.content`);
       const parts = inner.flatMap((part, index) => decodeUserBlock(part, `${at}.source.content.${index}`));

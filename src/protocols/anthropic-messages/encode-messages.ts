@@ -126,11 +126,12 @@ function encodeUserPart(part: UserPart): JsonObject[] {
   }
 }
 
-function encodeFile({ source, name, cache }: FilePart): JsonObject {
+function encodeFile({ source, name, cited, cache }: FilePart): JsonObject {
   return {
     type: 'document',
     source: fileSource(source),
     ...(name !== undefined && { title: name }),
+    ...(cited && { citations: { enabled: true } }),
     ...cacheControl(cache),
   };
 }

@@ -34,3 +34,7 @@ export function openSignature(sealed: string): Seal {
     return {};
   }
 }
+
+/** Whether a thought's signature is one that Anthropic never made. */
+export const isForeignSignature = (signature: unknown): boolean =>
+  typeof signature === 'string' && signature.startsWith(mark);

@@ -9,6 +9,7 @@ import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
 import { lacksAbility } from '../error-cause.ts';
 import { count, isObject, list, object, parseObject, text, toolName } from '../read.ts';
+import { createCitedBlocks } from './citations.ts';
 
 /** A whole reply → events. Converse gives answers neither an id nor the model's name. */
 export function decodeResponse(body: JsonObject): ChatEvent[] {
@@ -17,12 +18,16 @@ export function decodeResponse(body: JsonObject): ChatEvent[] {
     throw new ViaductError('provider_invalid_response', 'Bedrock answered with something that is not a message.');
   let calls = 0;
   const events: ChatEvent[] = [start];
+  const blocks = createCitedBlocks();
   for (const block of list(message['content']).map(object)) {
     const { reasoningText, redactedContent } = object(block['reasoningContent']);
     const use = object(block['toolUse']);
-    const said = text(block['text']) || citedText(object(block['citationsContent']));
-    if (said) events.push({ type: 'text', text: said });
-    else if (reasoningText) {
+    const cited = object(block['citationsContent']);
+    const said = text(block['text']) || citedText(cited);
+    if (said) events.push(blocks.say(said));
+    for (const source of list(cited['citations'])) blocks.cite(object(source));
+    events.push(...blocks.close());
+    if (reasoningText) {
       const { text: thought, signature } = object(reasoningText);
       events.push({ type: 'reasoning', text: text(thought) }, reasoningEnd(text(signature)));
     } else if (redactedContent) events.push({ type: 'reasoning-end', redacted: text(redactedContent), origin });
@@ -57,6 +62,7 @@ const isClientTool = (use: JsonObject) => use['toolUseId'] !== undefined && use[
 export function createStreamDecoder() {
   /** Content block → index of its call among the calls. */
   const calls = new Map<number, number>();
+  const blocks = createCitedBlocks();
   let thinking = false;
   let signature = '';
   let stopped: JsonObject = {};
@@ -71,8 +77,12 @@ export function createStreamDecoder() {
   };
 
   const decodeDelta = ({ contentBlockIndex, delta }: JsonObject): ChatEvent[] => {
-    const { text: said, toolUse, reasoningContent } = object(delta);
-    if (typeof said === 'string') return said ? [{ type: 'text', text: said }] : [];
+    const { text: said, toolUse, reasoningContent, citation } = object(delta);
+    if (typeof said === 'string') return said ? [blocks.say(said)] : [];
+    if (citation) {
+      blocks.cite(object(citation));
+      return [];
+    }
     if (toolUse) {
       const index = calls.get(count(contentBlockIndex));
       return index === undefined ? [] : [{ type: 'tool-input', index, json: text(object(toolUse)['input']) }];
@@ -100,7 +110,7 @@ export function createStreamDecoder() {
         case 'contentBlockDelta':
           return decodeDelta(body);
         case 'contentBlockStop':
-          return endThought();
+          return [...endThought(), ...blocks.close()];
         case 'messageStop':
           stopped = body;
           return [];
@@ -115,7 +125,7 @@ export function createStreamDecoder() {
     end(): ChatEvent[] {
       if (!stopped['stopReason'])
         throw new ViaductError('provider_invalid_response', 'Bedrock ended its answer before it was complete.');
-      return [finish(stopped, usage, calls.size > 0)];
+      return [...blocks.close(), finish(stopped, usage, calls.size > 0)];
     },
   };
 }

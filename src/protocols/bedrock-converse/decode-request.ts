@@ -82,7 +82,12 @@ function decodeUserBlock(block: JsonObject): UserPart {
   const audio = object(block['audio']);
   if (block['image']) return { type: 'image', source: decodeSource(image, 'image') };
   if (block['document'])
-    return { type: 'file', source: decodeSource(document, 'application'), name: text(document['name']) };
+    return {
+      type: 'file',
+      source: decodeSource(document, 'application'),
+      name: text(document['name']),
+      ...(object(document['citations'])['enabled'] === true && { cited: true }),
+    };
   if (block['audio'])
     return { type: 'audio', format: text(audio['format']), data: text(object(audio['source'])['bytes']) };
   return decodeText(block);

@@ -97,7 +97,12 @@ function encodeUserPart(part: UserPart, names: Set<string>): Json[] {
     case 'image':
       return [{ image: { format: formatOf(part), source: bytesOf(part) } }, ...cachePoint(part)];
     case 'file': {
-      const document = { format: formatOf(part), name: documentName(part.name, names), source: bytesOf(part) };
+      const document = {
+        format: formatOf(part),
+        name: documentName(part.name, names),
+        source: bytesOf(part),
+        ...(part.cited && { citations: { enabled: true } }),
+      };
       return [{ document }, ...cachePoint(part)];
     }
     case 'audio':

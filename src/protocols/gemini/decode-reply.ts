@@ -9,6 +9,7 @@ import type { Usage } from '../../core/usage.ts';
 import type { SseMessage } from '../../lib/sse.ts';
 import { decodeError, decodeErrorBody } from '../openai-error.ts';
 import { count, isObject, list, object, parseObject, text } from '../read.ts';
+import { createGrounding } from './grounding.ts';
 import { addPiece, noArguments } from './partial-args.ts';
 
 /** Google's errors carry the same words in other places; the table for OpenAI-shaped upstreams reads them too. */
@@ -45,6 +46,8 @@ function createDecoder() {
   let thinking = false;
   let finishReason = '';
   let usage: Usage = { input: 0, output: 0 };
+  let answer = '';
+  const grounding = createGrounding();
 
   /** A signature goes with the thoughts just said; where none were, with an empty one that follows what it signs. */
   const signed = (signature: string, events: ChatEvent[]): ChatEvent[] => {
@@ -93,6 +96,7 @@ function createDecoder() {
       return said ? [{ type: 'reasoning', text: said }] : [];
     }
     const tokens = said ? logprobs.splice(0) : [];
+    answer += said;
     return signed(
       signature,
       said ? [{ type: 'text', text: said, ...(tokens.length > 0 && { logprobs: tokens }) }] : [],
@@ -117,12 +121,15 @@ function createDecoder() {
       const logprobs = decodeLogprobs(object(candidate['logprobsResult']));
       for (const part of list(object(candidate['content'])['parts']))
         events.push(...decodePart(object(part), responseId, logprobs));
+      if (candidate['groundingMetadata'] || candidate['citationMetadata'])
+        events.push(...grounding.read(candidate, answer));
       return events;
     },
     end(): ChatEvent[] {
       if (!finishReason)
         throw new ViaductError('provider_invalid_response', 'Gemini ended its answer before it was complete.');
       return [
+        ...grounding.end(),
         ...closeCall(),
         { type: 'finish', reason: finishOf(finishReason, calls > 0), rawReason: finishReason, usage },
       ];

@@ -1,7 +1,7 @@
 /** The sources that an OpenAI-shaped upstream names → citations. */
 import type { ChatEvent, Citation } from '../../core/chat.ts';
 import type { Json } from '../../core/json.ts';
-import { codePoints, decodeUrlCitation } from '../citations.ts';
+import { codePoints, createOnce, decodeUrlCitation } from '../citations.ts';
 import { list, object, text } from '../read.ts';
 
 /**
@@ -9,22 +9,13 @@ import { list, object, text } from '../read.ts';
  * `search_results` of Perplexity), in which case the text has their numbers in brackets or nothing. Lists are repeated in every chunk.
  */
 export function createSources() {
-  const seen = new Set<string>();
+  const once = createOnce();
   let listed: Citation[] = [];
-
-  const fresh = (citations: Citation[]): ChatEvent[] =>
-    citations.flatMap((citation): ChatEvent[] => {
-      const { span, url } = citation;
-      const key = `${span?.start} ${span?.end} ${url}`;
-      if (seen.has(key)) return [];
-      seen.add(key);
-      return [{ type: 'citation', citation }];
-    });
 
   return {
     /** `annotations` of a message or a delta. Other kinds than pages (files that a parser read, …) are passed over. */
     annotations: (wire: Json): ChatEvent[] =>
-      fresh(
+      once.events(
         list(wire).flatMap((item) => {
           const annotation = object(item);
           const nested = annotation['url_citation'];
@@ -48,7 +39,7 @@ export function createSources() {
 
     /** What only the lists have named, when the answer is whole: at each `[2]` in it, else for no words in particular. */
     end(answer: string): ChatEvent[] {
-      if (listed.length === 0 || seen.size > 0) return [];
+      if (listed.length === 0 || once.any()) return [];
       const placed: Citation[] = [];
       const marked = new Set<Citation>();
       for (const { 0: mark, 1: number, index } of answer.matchAll(/\[(\d{1,3})\]/g)) {
@@ -58,7 +49,7 @@ export function createSources() {
         placed.push({ ...source, span: { start, end: start + mark.length } });
         marked.add(source);
       }
-      return fresh([...placed, ...listed.filter((source) => source.url && !marked.has(source))]);
+      return once.events([...placed, ...listed.filter((source) => source.url && !marked.has(source))]);
     },
   };
 }

@@ -80,6 +80,16 @@ export function createStreamDecoder(): StreamDecoder {
     return [{ type: 'tool-call', index, id: textOf(item['call_id']), name: textOf(item['name']) }];
   };
 
+  const thoughtDone = (id: string, item: Wire): ChatEvent[] => {
+    const text = grown.has(id) ? '' : thoughtOf(item);
+    const signature = textOf(item['encrypted_content']);
+    if (!text && !signature && !grown.has(id)) return [];
+    return [
+      ...(text ? [{ type: 'reasoning' as const, text }] : []),
+      { type: 'reasoning-end', ...(id && { id }), ...(signature && { signature }), origin: 'openai-responses' },
+    ];
+  };
+
   const itemDone = (item: Wire): ChatEvent[] => {
     const id = textOf(item['id']);
     switch (item['type']) {
@@ -91,15 +101,8 @@ export function createStreamDecoder(): StreamDecoder {
       }
       case 'message':
         return messageDone(id, listOf(item['content']));
-      case 'reasoning': {
-        const text = grown.has(id) ? '' : thoughtOf(item);
-        const signature = textOf(item['encrypted_content']);
-        if (!text && !signature && !grown.has(id)) return [];
-        return [
-          ...(text ? [{ type: 'reasoning' as const, text }] : []),
-          { type: 'reasoning-end', ...(id && { id }), ...(signature && { signature }), origin: 'openai-responses' },
-        ];
-      }
+      case 'reasoning':
+        return thoughtDone(id, item);
       default:
         return [];
     }
