@@ -21,7 +21,8 @@ function start(args: string[]): {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
     cwd: home,
     // An address where nobody listens, so that each command serves itself.
-    env: { PATH, HOME, VIADUCT_HOME: join(home, 'v'), VIADUCT_HOST: '127.0.0.1:1' },
+    // And no engine: what is pulled here are no models that one could run.
+    env: { PATH, HOME, VIADUCT_HOME: join(home, 'v'), VIADUCT_HOST: '127.0.0.1:1', VIADUCT_ENGINE: home },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let out = '';
@@ -81,5 +82,26 @@ test('a pull that is killed with -9 goes on with the next command', async () => 
     assert.equal((await viaduct('rm', name)).code, 0);
   } finally {
     await registry.close();
+  }
+});
+
+test('run brings a model of any registry here first, and says what a hosted one lacks', async () => {
+  const registry = await startFaultyRegistry(makeModel());
+  try {
+    const name = `${registry.host}/library/model`;
+    const { err } = await viaduct('run', name, 'Hello');
+    assert.match(err, /^Pulling .*\nPulled\.\n/);
+    assert.deepEqual(
+      JSON.parse((await viaduct('ls', '--json')).out).map((model: { name: string }) => model.name),
+      [`${name}:latest`],
+    );
+    assert.equal((await viaduct('rm', name)).code, 0);
+  } finally {
+    await registry.close();
+  }
+  for (const hosted of ['gpt-5', 'openai/gpt-5']) {
+    const { code, err } = await viaduct('run', hosted, 'Hello');
+    assert.equal(code, 1);
+    assert.match(err, /^Error: There is no model "[\w/-]+"\. "gpt-5" is an OpenAI model.*viaduct\.yaml.*\n$/);
   }
 });
