@@ -39,7 +39,7 @@ export const groq = defineProvider({
 function adapted(body: JsonObject): JsonObject {
   const model = String(body['model']);
   const { reasoning_effort: effort, ...accepted } = withMessages(withToldFormat(without(body, ...refused)), (message) =>
-    without(message, 'name'),
+    without(message, ...refusedInMessages),
   );
   const thinks = /qwen|deepseek|gpt-oss/.test(model);
   const level = typeof effort === 'string' && thinks ? effortOf(model, effort) : undefined;
@@ -62,6 +62,9 @@ const refused = [
   'store',
   'service_tier',
 ];
+
+/** Of what clients send back as they got it from another provider. */
+const refusedInMessages = ['name', 'annotations', 'refusal', 'reasoning_content', 'reasoning_details'];
 
 const tiers: Record<string, string> = {
   auto: 'auto',

@@ -74,9 +74,9 @@ function withEffort(body: JsonObject): JsonObject {
   return { ...rest, reasoning_effort: effort === 'none' ? 'none' : 'high' };
 }
 
-/** Thoughts are parts of the content here, documents have a part of their own, and ids of calls must be nine letters and digits. */
+/** Fields that it does not know are an error, thoughts are parts of the content here, documents have a part of their own, and ids of calls must be nine letters and digits. */
 function adaptMessage(message: JsonObject): JsonObject {
-  const { reasoning_content, ...rest } = without(message, 'reasoning', 'reasoning_details');
+  const { reasoning_content, ...rest } = without(message, 'reasoning', 'reasoning_details', 'annotations', 'refusal');
   const thought = text(reasoning_content);
   const { content, tool_call_id, tool_calls } = message;
   return {

@@ -2,6 +2,7 @@
 import type { AssistantPart, FilePart, Message, TextPart, UserPart } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
+import { joinBlankText } from '../blank-text.ts';
 import { parseObject } from '../read.ts';
 
 type Turn = { role: 'user' | 'assistant' | 'system'; content: JsonObject[] };
@@ -89,7 +90,7 @@ function encodeTurn(message: Message, inline: boolean): Turn {
       };
     }
     case 'assistant':
-      return { role: 'assistant', content: message.parts.flatMap(encodeAssistantPart) };
+      return { role: 'assistant', content: joinBlankText(message.parts).flatMap(encodeAssistantPart) };
   }
 }
 

@@ -136,7 +136,8 @@ export function createStreamEncoder(model?: string): { push(event: ChatEvent): s
 
   const say = (text: string, begins = false) => {
     if (text === '') return;
-    if (open === 'text' && (cited || begins)) close();
+    // White space alone makes no block: the API would not take it back.
+    if (open === 'text' && (cited || begins) && text.trim() !== '') close();
     ensure('text');
     delta({ type: 'text_delta', text });
     if (sources.length === 0) return;

@@ -51,6 +51,8 @@ type Reading = {
   signatures: string;
   redacted: string;
   calls: string[];
+  /** Source, its words, and those of the answer that stand on it. */
+  citations: string[][];
   usage: number[];
   stop: string;
 };
@@ -77,6 +79,10 @@ function assembled(events: Wire[]): Wire {
     if (event.type === 'content_block_start') message.content[event.index] = { ...event.content_block, json: '' };
     const [field, source] = growth[event.delta?.type] ?? [];
     if (field && source) message.content[event.index][field] += event.delta[source];
+    if (event.delta?.type === 'citations_delta') {
+      const block = message.content[event.index];
+      block.citations = [...(block.citations ?? []), event.delta.citation];
+    }
     if (event.type === 'message_delta') {
       Object.assign(
         message.usage,
@@ -102,6 +108,9 @@ function naive(message: Wire): Reading {
     calls: message.content
       .filter((block: Wire) => block.type === 'tool_use')
       .map((block: Wire) => `${block.id} ${block.name} ${JSON.stringify(block.input)}`),
+    citations: message.content.flatMap(({ citations, text }: Wire) =>
+      (citations ?? []).map(({ url, title, cited_text }: Wire) => [url, title, cited_text, text.trimEnd()]),
+    ),
     usage: [input, usage.output_tokens, usage.cache_read_input_tokens ?? 0, usage.cache_creation_input_tokens ?? 0],
     stop: message.stop_reason ?? '',
   };
@@ -114,7 +123,8 @@ function folded(events: ChatEvent[]) {
 }
 
 function reading(events: ChatEvent[]): Reading {
-  const { parts, finish } = folded(events);
+  const { parts, finish, citations = [] } = folded(events);
+  const said = [...parts.map((part) => (part.type === 'text' ? part.text : '')).join('')];
   const all = (type: string, field: string) =>
     parts.map((part) => (part.type === type ? ((part as Wire)[field] ?? '') : '')).join('');
   const { usage } = finish;
@@ -126,6 +136,12 @@ function reading(events: ChatEvent[]): Reading {
     calls: parts.flatMap((part) =>
       part.type === 'tool-call' ? [`${part.id} ${part.name} ${JSON.stringify(JSON.parse(part.arguments))}`] : [],
     ),
+    citations: citations.map(({ url = '', title = '', quote = '', span }) => [
+      url,
+      title,
+      quote,
+      said.slice(span?.start, span?.end).join('').trimEnd(),
+    ]),
     usage: [usage.input, usage.output, usage.cacheRead ?? 0, usage.cacheWrite ?? 0],
     stop: finish.rawReason ?? '',
   };

@@ -5,6 +5,7 @@
 import type { AssistantPart, ChatRequest, Message, TextPart, Tool, UserPart } from '../../core/chat.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
+import { joinBlankText } from '../blank-text.ts';
 import { object, parseObject } from '../read.ts';
 import { encodeFormat } from './encode-format.ts';
 import { encodeModelFields, takesSampling, thinksUnbound } from './model-fields.ts';
@@ -67,7 +68,7 @@ function encodeContent(message: Message, names: Set<string>): Json[] {
     case 'user':
       return message.parts.flatMap((part) => encodeUserPart(part, names));
     case 'assistant':
-      return message.parts.flatMap(encodeAssistantPart);
+      return joinBlankText(message.parts).flatMap(encodeAssistantPart);
     case 'tool':
       return [
         {

@@ -11,7 +11,8 @@ import { createRelayScanner } from './relay-scanner.ts';
 import { decodeRequest, encodeRequest } from './request.ts';
 import { createStreamDecoder, decodeResponse } from './stream-decoder.ts';
 
-type Part = { type: string; text?: string; refusal?: string };
+type Annotation = { url: string; title: string; start_index: number; end_index: number };
+type Part = { type: string; text?: string; refusal?: string; annotations?: Annotation[] };
 type OutputItem = { type: string; content?: Part[]; call_id?: string; name?: string; arguments?: string };
 type Final = { output: OutputItem[]; usage: { input_tokens: number; output_tokens: number } };
 type Recording = { request: { body: string }; response: { body: string } };
@@ -47,11 +48,22 @@ for (const { file, recording } of recordings)
     test('the answer is decoded whole', () => {
       const events = createFolder();
       for (const event of decode(body)) events.push(event);
-      const { parts, finish } = events.result();
+      const { parts, finish, citations = [] } = events.result();
       const said = final.output.flatMap((item) => (item.type === 'message' ? (item.content ?? []) : []));
       assert.equal(
         parts.map((part) => (part.type === 'text' ? part.text : '')).join(''),
         said.map(({ text }) => text ?? '').join(''),
+      );
+      const answer = [...said.map(({ text }) => text ?? '').join('')];
+      assert.deepEqual(
+        citations.map(({ url, title, span }) => [url, title, answer.slice(span?.start, span?.end).join('')]),
+        said.flatMap(({ text = '', annotations = [] }) =>
+          annotations.map(({ url, title, start_index, end_index }) => [
+            url,
+            title,
+            [...text].slice(start_index, end_index).join(''),
+          ]),
+        ),
       );
       assert.deepEqual(
         parts.flatMap((part) => (part.type === 'tool-call' ? [[part.id, part.name, part.arguments]] : [])),
