@@ -1,45 +1,18 @@
-/** Puts the parts together: settings → stores → engine → providers → gateway → front doors → a listening server. */
+/** A server: settings → parts → a listening server, which takes over a changed configuration and drains when it ends. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { createAdminDoor, createSignIn } from './api/admin/index.ts';
-import { createApp, defaultDoors } from './api/app.ts';
-import type { FrontDoor, Services } from './api/define.ts';
+import { createApp } from './api/app.ts';
 import { listen } from './api/listen.ts';
 import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
 import { attachNativeWebSocket } from './api/providers/websocket.ts';
 import { refuseOpenBind } from './api/security.ts';
-import { type Config, configPlaces, loadSettings, relativeTo, reloaded, type Settings, watchFiles } from './config.ts';
-import type { Provider } from './core/provider.ts';
-import { createScheduler } from './engine/scheduler.ts';
-import { type Boundary, createBoundary } from './gateway/boundary.ts';
-import { createGateway } from './gateway/gateway.ts';
+import { type Config, configPlaces, loadSettings, reloaded, type Settings, watchFiles } from './config.ts';
 import { listensOnLoopback, serverNote, urlOf } from './lib/server-address.ts';
-import { type Lock, lockFile, readLock } from './models/lock.ts';
-import { storeRoots } from './models/roots.ts';
-import { createModelStore } from './models/store.ts';
-import { createProviderSet } from './providers/index.ts';
-import { createLocalProvider } from './providers/local.ts';
-import { createResponses } from './responses/responses.ts';
-import { auditStore } from './store/audit.ts';
-import { contentStore } from './store/contents.ts';
-import { ledgerStore } from './store/ledger.ts';
-import { openStore, type Store } from './store/open.ts';
-import { sessionStore } from './store/sessions.ts';
-import { storedChatStore } from './store/stored-chats.ts';
-import { createLog } from './telemetry/log.ts';
-import { createMetrics, type Metrics } from './telemetry/metrics.ts';
-import { createRequestLog } from './telemetry/request-log.ts';
-import { createTracing, tracesAreWanted } from './telemetry/traces.ts';
-import {
-  boundaryOptions,
-  boundarySettings,
-  engineOf,
-  schedulerOptions,
-  schedulerSettings,
-  securityOptions,
-} from './wiring.ts';
+import { createParts, type Parts } from './parts.ts';
+import { createLog, type Log } from './telemetry/log.ts';
+import { engineOf, securityOptions } from './wiring.ts';
 
 export type ServerOptions = {
   /** Instead of the configured address; port 0 takes any free one. */
@@ -69,119 +42,20 @@ const unfinishedPullMs = 14 * 24 * 3_600_000;
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   const environment = options.configFile ? { ...process.env, VIADUCT_CONFIG: options.configFile } : process.env;
   const settings = loadSettings(environment);
-  const { config, home } = settings;
-  /** What was read last, as far as it takes effect without a new start. */
-  let inForce = config;
-  const { host, port } = options.address ?? config.server;
-  const log = createLog(options.quiet ? 'silent' : config.log.level);
-
-  const db = await openStore({ database: config.database, home });
-  const boundary = await createBoundary({ ...boundaryOptions(settings, host), db, warn: log.warn });
-  let pinned = await pinsOf(settings);
-  const models = createModelStore({ roots: storeRoots(environment), pinned: () => pinned });
-  // Requests look names up in memory: it must be filled before the first one.
-  await models.list();
-  const scheduler = createScheduler(schedulerOptions(settings, () => inForce, log));
-  /** Read at every request, and filled anew when the configuration changes. */
-  const imageHosts = [...config.engine.image_hosts];
-  const local = createLocalProvider({ models, scheduler, imageHosts });
-  const makeProviders = createProviderSet();
-  const setup = ({ providers, models: routes }: Config) => ({
-    providers: new Map<string, Provider>([[local.name, local], ...makeProviders(providers)]),
-    models: routes,
-  });
-  const metrics: Metrics = createMetrics(() => gateway.health(), local.toolCalls);
-  const logCall = createRequestLog(log);
-  const tracing =
-    config.traces.endpoint !== undefined || tracesAreWanted(environment)
-      ? await createTracing(config.traces)
-      : undefined;
-  const gateway = createGateway({
-    ...boundary,
-    ...setup(config),
-    ...(tracing && {
-      trace: ({ endpoint, requestId }) => tracing.begin({ method: 'WEBSOCKET', route: endpoint, requestId }),
-    }),
-    observe(call) {
-      metrics.record(call);
-      logCall(call);
-    },
-  });
-  const responses = await createResponses({
-    db,
-    secret: boundary.serverSecret.export(),
-    now: Date.now,
-    exclusive: config.database.startsWith('sqlite'),
-  });
+  const log = createLog(options.quiet ? 'silent' : settings.config.log.level);
+  const { host } = options.address ?? settings.config.server;
   let draining = false;
-  const services: Services = {
-    gateway,
-    models,
-    scheduler,
-    responses,
-    storedChats: storedChatStore(db),
-    metrics,
-    ...(tracing && { tracing }),
-    missing: async () => [...(draining ? ['draining'] : []), ...(await boundary.missing())],
-    now: Date.now,
-  };
-
-  const close = async () => {
-    await responses.close();
-    await tracing?.close();
-    await scheduler.close();
-    await boundary.close();
-    await db.destroy();
-  };
+  const parts = await createParts(settings, { environment, host, log, isDraining: () => draining });
   try {
-    refuseOpenBind({
-      loopback: listensOnLoopback(host),
-      host,
-      authMode: config.auth.mode,
-      hasKey: settings.adminKey !== undefined || boundary.directory.hasKeys(),
-    });
-    const doors = [...defaultDoors, adminDoor(settings, db, boundary, () => inForce)];
-    const app = createApp(services, doors, securityOptions(settings, host));
-    const sockets = [attachResponsesWebSocket(app.server, services), attachNativeWebSocket(app.server, services)];
-    const openPort = await listen(app, host, port);
-    const url = urlOf({ scheme: config.server.tls ? 'https' : 'http', host, port: openPort, path: '' });
-    log.info({ url, home }, 'listening');
+    const { app, url, closeSockets } = await open(parts, settings, options);
+    log.info({ url, home: settings.home }, 'listening');
     // Commands find it there when it is not at the usual address; one that serves only itself is nobody else's.
-    const note = options.address ? undefined : join(home, serverNote);
+    const note = options.address ? undefined : join(settings.home, serverNote);
     if (note) writeFileSync(note, url);
-    void models.prune(unfinishedPullMs).catch((error) => log.warn({ error }, 'Unfinished pulls could not be removed.'));
-
-    const reload = async () => {
-      const read = loadSettings(environment);
-      const { inForce: next, waiting } = reloaded(inForce, read.config);
-      pinned = await pinsOf(read);
-      app.secureAgain(securityOptions({ ...settings, config: next }, host));
-      gateway.configure({ ...setup(next), ...boundary.configure(boundarySettings(next)) });
-      scheduler.configure(schedulerSettings(next));
-      imageHosts.splice(0, Infinity, ...next.engine.image_hosts);
-      inForce = next;
-      log.info({ file: read.file }, 'The configuration was read again.');
-      log.setLevel(options.quiet ? 'silent' : next.log.level);
-      if (waiting.length > 0)
-        log.warn({ settings: waiting }, 'Changes of these settings take effect at the next start.');
-    };
-    const watching = [
-      watchFiles(configPlaces(environment), reload, (error) =>
-        log.error({ error }, 'The new configuration is not used; the old one stays.'),
-      ),
-    ];
-    const { tls } = securityOptions(settings, host);
-    if (tls)
-      watching.push(
-        watchFiles(
-          [tls.cert, tls.key],
-          () => {
-            app.secureAgain(securityOptions({ ...settings, config: inForce }, host));
-            log.info(tls, 'The certificate was read again.');
-          },
-          (error) => log.error({ error }, 'The new certificate cannot be used; the old one stays.'),
-        ),
-      );
+    void parts.models
+      .prune(unfinishedPullMs)
+      .catch((error) => log.warn({ error }, 'Unfinished pulls could not be removed.'));
+    const unwatch = keepUpToDate(parts, app, settings, { environment, host, log, quiet: options.quiet === true });
     return {
       url,
       async installEngine(report) {
@@ -189,17 +63,85 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
       },
       async close() {
         draining = true;
-        for (const unwatch of watching) unwatch();
-        for (const { close: end } of sockets) end();
+        unwatch();
+        closeSockets();
         await drain(app);
         if (note && readIfThere(note) === url) rmSync(note);
-        await close();
+        await parts.close();
       },
     };
   } catch (error) {
-    await close();
+    await parts.close();
     throw error;
   }
+}
+
+type App = ReturnType<typeof createApp>;
+
+/** Listen, WebSockets included. Throws where that would let strangers in, and when the address is taken. */
+async function open({ services, doors, hasKeys }: Parts, settings: Settings, { address }: ServerOptions) {
+  const { config, adminKey } = settings;
+  const { host, port } = address ?? config.server;
+  refuseOpenBind({
+    loopback: listensOnLoopback(host),
+    host,
+    authMode: config.auth.mode,
+    hasKey: adminKey !== undefined || hasKeys(),
+  });
+  const app = createApp(services, doors, securityOptions(settings, host));
+  const sockets = [attachResponsesWebSocket(app.server, services), attachNativeWebSocket(app.server, services)];
+  const openPort = await listen(app, host, port);
+  return {
+    app,
+    url: urlOf({ scheme: config.server.tls ? 'https' : 'http', host, port: openPort, path: '' }),
+    closeSockets() {
+      for (const { close } of sockets) close();
+    },
+  };
+}
+
+/** Take over the configuration and the certificate whenever their files change. Returns what ends that. */
+function keepUpToDate(
+  parts: Parts,
+  app: App,
+  settings: Settings,
+  { environment, host, log, quiet }: { environment: NodeJS.ProcessEnv; host: string; log: Log; quiet: boolean },
+): () => void {
+  let { config } = settings;
+  const secureBy = (next: Config) => app.secureAgain(securityOptions({ ...settings, config: next }, host));
+
+  const readAgain = async () => {
+    const read = loadSettings(environment);
+    const { inForce, waiting } = reloaded(config, read.config);
+    const takeOver = await parts.prepare({ ...read, config: inForce });
+    secureBy(inForce);
+    takeOver();
+    config = inForce;
+    log.info({ file: read.file }, 'The configuration was read again.');
+    log.setLevel(quiet ? 'silent' : config.log.level);
+    if (waiting.length > 0) log.warn({ settings: waiting }, 'Changes of these settings take effect at the next start.');
+  };
+  const watching = [
+    watchFiles(configPlaces(environment), readAgain, (error) =>
+      log.error({ error }, 'The new configuration is not used; the old one stays.'),
+    ),
+  ];
+
+  const { tls } = securityOptions(settings, host);
+  if (tls) {
+    const renewCertificate = () => {
+      secureBy(config);
+      log.info(tls, 'The certificate was read again.');
+    };
+    watching.push(
+      watchFiles([tls.cert, tls.key], renewCertificate, (error) =>
+        log.error({ error }, 'The new certificate cannot be used; the old one stays.'),
+      ),
+    );
+  }
+  return () => {
+    for (const unwatch of watching) unwatch();
+  };
 }
 
 /**
@@ -219,34 +161,4 @@ function readIfThere(file: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** `models.lock: enforce` → the digests of viaduct.lock, beside the configuration. */
-const pinsOf = async ({ config, file }: Settings): Promise<Lock | undefined> =>
-  config.lock === 'enforce' ? readLock(relativeTo(file, lockFile)) : undefined;
-
-function adminDoor({ config }: Settings, db: Store, boundary: Boundary, inForce: () => Config): FrontDoor {
-  const { oidc } = config;
-  return createAdminDoor(
-    {
-      boundary,
-      ledger: ledgerStore(db),
-      audit: auditStore(db),
-      contents: contentStore(db),
-      sessions: sessionStore(db),
-      ...(oidc && {
-        signIn: createSignIn({
-          issuer: oidc.issuer,
-          clientId: oidc.client_id,
-          clientSecret: oidc.client_secret,
-          scopes: oidc.scopes,
-          rolesClaim: oidc.roles_claim,
-          roles: oidc.roles,
-        }),
-      }),
-      config: inForce,
-      now: Date.now,
-    },
-    { sessionMs: oidc?.session, redirectUrl: oidc?.redirect_url },
-  );
 }

@@ -9,7 +9,7 @@ import type { StoredChatStore } from '../store/stored-chats.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Tracing } from '../telemetry/traces.ts';
 
-/** What a handler may use. Made once, in server.ts. */
+/** What a handler may use. Made once, in parts.ts. */
 export type Services = {
   gateway: Gateway;
   /** Chat completions kept with `store: true`. */
