@@ -106,6 +106,17 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
     return text;
   };
 
+  /** All in one chunk, as OpenAI sends them: its SDKs replace a second list, or break on it. */
+  const annotations = new Map<number, JsonObject[]>();
+
+  const note = (index: number, citation: Citation) =>
+    annotations.set(index, [...(annotations.get(index) ?? []), ...encodeAnnotations([citation])]);
+
+  const takeAnnotations = (index: number) => {
+    const noted = annotations.get(index);
+    return noted?.length ? chunk(index, JSON.stringify({ annotations: noted })) : '';
+  };
+
   const toolDelta = (at: number, delta: JsonObject) =>
     JSON.stringify(
       context.legacyFunctions ? { function_call: delta['function'] } : { tool_calls: [{ index: at, ...delta }] },
@@ -130,10 +141,9 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
             `{"content":${JSON.stringify(event.text)}}`,
             event.logprobs && JSON.stringify(encodeLogprobs(event.logprobs)),
           );
-        case 'citation': {
-          const annotations = encodeAnnotations([event.citation]);
-          return annotations.length > 0 ? chunk(index, JSON.stringify({ annotations })) : '';
-        }
+        case 'citation':
+          note(index, event.citation);
+          return '';
         case 'refusal':
           return chunk(index, `{"refusal":${JSON.stringify(event.text)}}`);
         case 'image': {
@@ -166,7 +176,7 @@ export function createStreamEncoder(context: StreamContext): StreamEncoder {
           return chunk(index, toolDelta(event.index, { function: { arguments: event.json } }));
         }
         case 'finish':
-          return takeCustomCalls(index) + finish(index, event);
+          return takeCustomCalls(index) + takeAnnotations(index) + finish(index, event);
         default:
           return event satisfies never;
       }
