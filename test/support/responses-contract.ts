@@ -18,6 +18,7 @@ const openResponsesEvents: Record<string, string> = {
   'response.content_part.done': 'ResponseContentPartDoneStreamingEvent',
   'response.output_text.delta': 'ResponseOutputTextDeltaStreamingEvent',
   'response.output_text.done': 'ResponseOutputTextDoneStreamingEvent',
+  'response.output_text.annotation.added': 'ResponseOutputTextAnnotationAddedStreamingEvent',
   'response.refusal.delta': 'ResponseRefusalDeltaStreamingEvent',
   'response.refusal.done': 'ResponseRefusalDoneStreamingEvent',
   'response.function_call_arguments.delta': 'ResponseFunctionCallArgumentsDeltaStreamingEvent',
@@ -96,7 +97,7 @@ function checkPlace(event: Wire, type: string, items: Map<unknown, string>, part
   if (/part\.added$/.test(type)) {
     assert.equal(parts.has(key), false, `${key} opened twice`);
     parts.set(key, true);
-  } else if (/(text|refusal|part)\.(delta|done)$/.test(type)) {
+  } else if (/((text|refusal|part)\.(delta|done)|annotation\.added)$/.test(type)) {
     assert.equal(parts.get(key), true, `${type} of a part that is not open`);
     if (/part\.done$/.test(type)) parts.set(key, false);
   }
