@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { ModelInfo } from '../core/provider.ts';
 import * as messages from '../protocols/anthropic-messages.ts';
 import { describer } from './abilities.ts';
-import { apiSettings, baseUrlOf, type Dialect, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, type Dialect, defineProvider } from './define.ts';
 import { createHttpProvider, type Upstream } from './http.ts';
 
 const anthropicMessages: Dialect = {
@@ -27,15 +27,13 @@ export const anthropic = defineProvider({
       {
         name,
         kind: 'anthropic',
-        baseUrl: baseUrlOf(config, 'https://api.anthropic.com/v1'),
-        keys: keysOf(config),
+        ...connectionOf(config, 'https://api.anthropic.com/v1'),
         authorize: (key) => ({ 'x-api-key': key }),
         headers: {
           'anthropic-version': '2023-06-01',
           ...(config.beta && { 'anthropic-beta': config.beta.join(',') }),
           ...config.headers,
         },
-        connectTimeout: config.connect_timeout,
         dialects: [anthropicMessages],
         adapt: messages.withoutForeign,
       },

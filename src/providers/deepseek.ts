@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
+import { list, object } from '../protocols/read.ts';
 import { describer } from './abilities.ts';
 import { forcesCall, renamed, withMessages, without } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiModels, openaiResponses } from './openai-dialect.ts';
 
@@ -15,10 +16,7 @@ export const deepseek = defineProvider({
       {
         name,
         kind: 'deepseek',
-        baseUrl: baseUrlOf(config, 'https://api.deepseek.com'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'https://api.deepseek.com'),
         dialects: [openaiChat({ developerRole: 'system', samplers: false, cacheMarks: false }), openaiResponses],
         adapt: (body, { protocol }) => (protocol === 'openai-chat' ? adapted(body) : body),
       },
@@ -54,17 +52,17 @@ const efforts: Record<string, string> = { minimal: 'low', medium: 'high', xhigh:
 
 /** JSON is offered without a schema, so the schema goes into the prompt; the word "JSON" has to be there anyway. */
 function withPromptedSchema(body: JsonObject): JsonObject {
-  const { response_format: format, messages } = body;
-  if (format === null || typeof format !== 'object' || Array.isArray(format) || format['type'] !== 'json_schema')
-    return body;
-  const schema = (format['json_schema'] as JsonObject | undefined)?.['schema'] ?? {};
+  const { response_format, messages } = body;
+  const format = object(response_format);
+  if (format['type'] !== 'json_schema') return body;
+  const schema = object(format['json_schema'])['schema'] ?? {};
   const instruction = {
     role: 'system',
     content: `Answer in JSON that matches this JSON Schema:\n${JSON.stringify(schema)}`,
   };
   return {
     ...body,
-    messages: [instruction, ...(Array.isArray(messages) ? messages : [])],
+    messages: [instruction, ...list(messages)],
     response_format: { type: 'json_object' },
   };
 }

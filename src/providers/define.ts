@@ -4,7 +4,7 @@
  *   kind      the word users write in the configuration
  *   config    a zod object of its settings, in snake_case, usually `{ ...apiSettings }` and what is its own
  *   create    settings → Provider, usually through `createHttpProvider` of http.ts with:
- *               baseUrl     scheme, host and path (baseUrlOf); paths of dialects are appended to it
+ *               baseUrl     scheme, host and path, to which those of dialects are appended; with keys and headers from `connectionOf`
  *               authorize   key → headers (default: `authorization: Bearer`); `sign` for schemes that need the whole request
  *               dialects    the protocols it speaks: the first serves neutral chats, every one with a scanner is relayed
  *               adapt       quirks: the body about to be sent → the body this provider wants
@@ -80,10 +80,21 @@ export const keysOf = ({ api_key }: { api_key?: string | string[] | undefined })
  * Where a provider is: the configured address, else `usual`. An address without a path gets that of `usual`, because
  * half of all documentation writes `https://host` and the other half `https://host/v1`.
  */
-export function baseUrlOf({ base_url }: { base_url?: string | undefined }, usual: string): string {
+function baseUrlOf({ base_url }: { base_url?: string | undefined }, usual: string): string {
   if (base_url === undefined) return usual;
   const url = new URL(base_url);
   if (url.pathname !== '/') return base_url;
   url.pathname = new URL(usual).pathname;
   return url.href;
 }
+
+/** What `createHttpProvider` takes of `apiSettings`: address, keys, headers, patience. `usual` as for `baseUrlOf`. */
+export const connectionOf = (
+  config: { [Name in keyof typeof apiSettings]?: z.infer<(typeof apiSettings)[Name]> },
+  usual: string,
+) => ({
+  baseUrl: baseUrlOf(config, usual),
+  keys: keysOf(config),
+  headers: config.headers,
+  connectTimeout: config.connect_timeout,
+});

@@ -4,7 +4,7 @@ import type { Capability, EmbedRequest, EmbedResult, ModelInfo } from '../core/p
 import * as protocol from '../protocols/gemini.ts';
 import { count, list, object, text } from '../protocols/read.ts';
 import { describer } from './abilities.ts';
-import { apiSettings, baseUrlOf, type Dialect, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, type Dialect, defineProvider } from './define.ts';
 import { withBytes } from './download.ts';
 import { googleImage, textOnly } from './google-predict.ts';
 import { createHttpProvider, type Upstream } from './http.ts';
@@ -32,11 +32,8 @@ export const gemini = defineProvider({
       {
         name,
         kind: 'gemini',
-        baseUrl: baseUrlOf(config, 'https://generativelanguage.googleapis.com/v1beta'),
-        keys: keysOf(config),
+        ...connectionOf(config, 'https://generativelanguage.googleapis.com/v1beta'),
         authorize: (key): Record<string, string> => (key ? { 'x-goog-api-key': key } : {}),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
         dialects: [generateContent],
         prepare: withBytes(ownAddresses),
       },

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { describer } from './abilities.ts';
 import { without } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import {
   openaiChat,
@@ -22,10 +22,7 @@ export const grok = defineProvider({
       {
         name,
         kind: 'grok',
-        baseUrl: baseUrlOf(config, 'https://api.x.ai/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'https://api.x.ai/v1'),
         dialects: [
           openaiChat({ samplers: false, cacheMarks: false, reasoningHistory: 'omit' }),
           openaiResponses,

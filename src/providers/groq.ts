@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { withMessages, without, withToldFormat } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiModels } from './openai-dialect.ts';
 
@@ -14,10 +14,7 @@ export const groq = defineProvider({
       {
         name,
         kind: 'groq',
-        baseUrl: baseUrlOf(config, 'https://api.groq.com/openai/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'https://api.groq.com/openai/v1'),
         dialects: [
           openaiChat({
             maxTokens: 'max_completion_tokens',

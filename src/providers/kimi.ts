@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Json, JsonObject } from '../core/json.ts';
 import { describer } from './abilities.ts';
 import { forcesCall, renamed, without } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { withBytes } from './download.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiModels } from './openai-dialect.ts';
@@ -16,10 +16,7 @@ export const kimi = defineProvider({
       {
         name,
         kind: 'kimi',
-        baseUrl: baseUrlOf(config, 'https://api.moonshot.ai/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'https://api.moonshot.ai/v1'),
         dialects: [openaiChat({ developerRole: 'system', samplers: false, cacheMarks: false })],
         // Pictures are taken as bytes, or as files of its own.
         prepare: withBytes(),

@@ -5,7 +5,7 @@ import type { Capability, ModelInfo } from '../core/provider.ts';
 import { count, list, object, text } from '../protocols/read.ts';
 import { describer } from './abilities.ts';
 import { renamed, withAnswersAfterTools, withMessages, without } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider, type Upstream } from './http.ts';
 import { openaiChat, openaiEmbed } from './openai-dialect.ts';
 
@@ -18,10 +18,7 @@ export const mistral = defineProvider({
       {
         name,
         kind: 'mistral',
-        baseUrl: baseUrlOf(config, 'https://api.mistral.ai/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'https://api.mistral.ai/v1'),
         // Usage comes unasked with the last chunk, and fields it does not know are an error.
         dialects: [
           openaiChat({

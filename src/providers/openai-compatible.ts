@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import {
   cohereRerank,
@@ -27,10 +27,7 @@ export const openaiCompatible = defineProvider({
       {
         name,
         kind: 'openai-compatible',
-        baseUrl: baseUrlOf(config, 'http://localhost/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'http://localhost/v1'),
         dialects: [
           openaiChat({ streamUsage: config.stream_usage }),
           ...(config.completions ? [openaiCompletions()] : []),

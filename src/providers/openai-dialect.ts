@@ -1,13 +1,13 @@
 /** OpenAI's protocols as a provider speaks them: shared by every kind that is OpenAI-shaped. */
 
 import { ViaductError } from '../core/errors.ts';
-import type { JsonObject } from '../core/json.ts';
+import { isObject, type JsonObject } from '../core/json.ts';
 import type { Capability, ModelInfo, RelayFilter } from '../core/provider.ts';
 import * as chat from '../protocols/openai-chat.ts';
 import * as completions from '../protocols/openai-completions-reply.ts';
 import * as embeddings from '../protocols/openai-embeddings.ts';
 import * as responses from '../protocols/openai-responses.ts';
-import { list, object } from '../protocols/read.ts';
+import { count, list, object } from '../protocols/read.ts';
 import type { Dialect } from './define.ts';
 import type { Extras, Upstream } from './http.ts';
 
@@ -60,8 +60,7 @@ export const openaiCompletions = (takes?: (model: string) => boolean): Dialect =
 
 /** Usage of a stream comes only when asked for. A client that did not ask does not get the chunk that carries it. */
 function askForUsage(body: JsonObject): { body: JsonObject; filter?: RelayFilter } {
-  const options = body['stream_options'];
-  const asked = options !== null && typeof options === 'object' && !Array.isArray(options) ? options : {};
+  const asked = object(body['stream_options']);
   if (asked['include_usage'] === true) return { body };
   return { body: { ...body, stream_options: { ...asked, include_usage: true } }, filter: createUsageFilter() };
 }
@@ -124,10 +123,8 @@ export const openaiImage =
 export const openaiModels = (upstream: Upstream, path = '/models') =>
   async function models(signal: AbortSignal): Promise<ModelInfo[]> {
     const { data } = await upstream.get(path, signal);
-    if (!Array.isArray(data)) return [];
-    return data.flatMap((entry): ModelInfo[] => {
-      if (entry === null || typeof entry !== 'object' || Array.isArray(entry) || typeof entry['id'] !== 'string')
-        return [];
+    return list(data).flatMap((entry): ModelInfo[] => {
+      if (!isObject(entry) || typeof entry['id'] !== 'string') return [];
       const context = entry['context_length'] ?? entry['max_model_len'] ?? entry['context_window'];
       const most = entry['max_completion_tokens'] ?? object(entry['top_provider'])['max_completion_tokens'];
       const capabilities = listedAbilities(entry);
@@ -162,17 +159,11 @@ export const cohereRerank = (upstream: Upstream, path = '/rerank'): NonNullable<
   async function rerank({ model, query, documents, topN }, context) {
     const body = { model, query, documents, ...(topN !== undefined && { top_n: topN }) };
     const reply = await upstream.json(path, body, context);
-    const results = Array.isArray(reply['results']) ? reply['results'] : [];
-    const usage = reply['usage'];
-    const tokens =
-      usage !== null && typeof usage === 'object' && !Array.isArray(usage) ? Number(usage['total_tokens'] ?? 0) : 0;
     return {
       model,
-      results: results.flatMap((entry) =>
-        entry !== null && typeof entry === 'object' && !Array.isArray(entry)
-          ? [{ index: Number(entry['index']), score: Number(entry['relevance_score'] ?? entry['score']) }]
-          : [],
-      ),
-      usage: { input: tokens, output: 0 },
+      results: list(reply['results'])
+        .filter(isObject)
+        .map((entry) => ({ index: Number(entry['index']), score: Number(entry['relevance_score'] ?? entry['score']) })),
+      usage: { input: count(object(reply['usage'])['total_tokens']), output: 0 },
     };
   };

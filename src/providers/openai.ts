@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { describer } from './abilities.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import {
   openaiChat,
@@ -26,14 +26,12 @@ export const openai = defineProvider({
       {
         name,
         kind: 'openai',
-        baseUrl: baseUrlOf(config, 'https://api.openai.com/v1'),
-        keys: keysOf(config),
+        ...connectionOf(config, 'https://api.openai.com/v1'),
         headers: {
           ...(config.organization && { 'openai-organization': config.organization }),
           ...(config.project && { 'openai-project': config.project }),
           ...config.headers,
         },
-        connectTimeout: config.connect_timeout,
         dialects: [
           fitted(
             openaiChat({

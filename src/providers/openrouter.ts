@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiCompletions, openaiEmbed, openaiModels } from './openai-dialect.ts';
 
@@ -16,14 +16,12 @@ export const openrouter = defineProvider({
       {
         name,
         kind: 'openrouter',
-        baseUrl: baseUrlOf(config, 'https://openrouter.ai/api/v1'),
-        keys: keysOf(config),
+        ...connectionOf(config, 'https://openrouter.ai/api/v1'),
         headers: {
           ...(config.referer && { 'http-referer': config.referer }),
           ...(config.title && { 'x-openrouter-title': config.title }),
           ...config.headers,
         },
-        connectTimeout: config.connect_timeout,
         dialects: [openaiChat({ reasoning: 'object', reasoningHistory: 'reasoning' }), openaiCompletions()],
       },
       (upstream) => ({ embed: openaiEmbed(upstream), models: openaiModels(upstream) }),

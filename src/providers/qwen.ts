@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { describer } from './abilities.ts';
 import { forcesCall, renamed, without, withWholeArguments } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed, openaiModels } from './openai-dialect.ts';
 
@@ -15,10 +15,7 @@ export const qwen = defineProvider({
       {
         name,
         kind: 'qwen',
-        baseUrl: baseUrlOf(config, 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'https://dashscope-intl.aliyuncs.com/compatible-mode/v1'),
         dialects: [openaiChat({ developerRole: 'system' })],
         streamsOnly,
         adapt: (body) => withThinking(withWholeArguments(renamed(body, 'max_completion_tokens', 'max_tokens'))),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
 import { object } from '../protocols/read.ts';
 import { renamed } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiCompletions, openaiModels } from './openai-dialect.ts';
 
@@ -15,10 +15,7 @@ export const tgi = defineProvider({
       {
         name,
         kind: 'tgi',
-        baseUrl: baseUrlOf(config, 'http://localhost:3000/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'http://localhost:3000/v1'),
         dialects: [
           openaiChat({ developerRole: 'system', cacheMarks: false, reasoningHistory: 'omit' }),
           openaiCompletions(),

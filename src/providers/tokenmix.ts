@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { openaiChat, openaiEmbed, openaiImage, openaiModels } from './openai-dialect.ts';
 
@@ -12,10 +12,7 @@ export const tokenmix = defineProvider({
       {
         name,
         kind: 'tokenmix',
-        baseUrl: baseUrlOf(config, 'https://api.tokenmix.ai/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'https://api.tokenmix.ai/v1'),
         dialects: [openaiChat()],
       },
       (upstream) => ({

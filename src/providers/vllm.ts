@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { JsonObject } from '../core/json.ts';
+import { object } from '../protocols/read.ts';
 import { withAnswersAfterTools, without, withWholeArguments } from './body.ts';
-import { apiSettings, baseUrlOf, defineProvider, keysOf } from './define.ts';
+import { apiSettings, connectionOf, defineProvider } from './define.ts';
 import { createHttpProvider } from './http.ts';
 import { cohereRerank, openaiChat, openaiCompletions, openaiEmbed, openaiModels } from './openai-dialect.ts';
 
@@ -14,10 +15,7 @@ export const vllm = defineProvider({
       {
         name,
         kind: 'vllm',
-        baseUrl: baseUrlOf(config, 'http://localhost:8000/v1'),
-        keys: keysOf(config),
-        headers: config.headers,
-        connectTimeout: config.connect_timeout,
+        ...connectionOf(config, 'http://localhost:8000/v1'),
         dialects: [
           openaiChat({ developerRole: 'system', reasoningHistory: 'reasoning', cacheMarks: false }),
           openaiCompletions(),
@@ -39,8 +37,7 @@ const ordered = (body: JsonObject) =>
 function withThinkingSwitch(body: JsonObject): JsonObject {
   const effort = body['reasoning_effort'];
   if (effort === undefined) return body;
-  const kwargs = body['chat_template_kwargs'];
-  const given = kwargs !== null && typeof kwargs === 'object' && !Array.isArray(kwargs) ? kwargs : {};
+  const given = object(body['chat_template_kwargs']);
   const switched = { ...body, chat_template_kwargs: { enable_thinking: effort !== 'none', ...given } };
   return effort === 'none' ? without(switched, 'reasoning_effort') : switched;
 }

@@ -31,33 +31,33 @@ export type Opening = {
 
 /** Ask the engine. Throws its refusals. */
 export async function ask(work: Generation, facts: TemplateFacts): Promise<Opening> {
-  const { request, model, lease, tools, constraint } = work;
+  const { request, model, lease, constraint } = work;
   const { local } = request;
   const fields = commonFields(request, model, lease);
   if (local?.suffix !== undefined && !local.raw) {
     const go = goTemplateOf(request, model) ?? model.template;
     if (go === undefined || !templateKnows(go, 'Suffix')) return { reply: await fillIn(work, fields) };
   }
-  const fast =
-    constraint.kind === 'free' &&
-    tools.callable.length === 0 &&
-    // It does not say which stop sequence it met; the Modelfile's are nobody's business.
-    !request.stop?.length &&
-    !request.reasoning?.budgetTokens &&
-    local?.raw !== true &&
-    lease.contextLength % engineStep === 0;
-  if (
-    goTemplateOf(request, model) === undefined &&
-    !local?.raw &&
-    (fast || (facts.onlyEngineReads && constraint.kind === 'free'))
-  ) {
+  if (suitsChatEndpoint(work, facts))
     try {
       return { reply: await chatEndpoint(work, facts, fields) };
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
     }
-  }
   return completionEndpoint(work, facts, fields, constraint);
+}
+
+/** Whether the engine can do all of it in one round trip: render, answer, and read what was answered. */
+function suitsChatEndpoint({ request, model, lease, tools, constraint }: Generation, facts: TemplateFacts): boolean {
+  if (constraint.kind !== 'free' || request.local?.raw || goTemplateOf(request, model) !== undefined) return false;
+  if (facts.onlyEngineReads) return true;
+  return (
+    tools.callable.length === 0 &&
+    // It does not say which stop sequence it met; the Modelfile's are nobody's business.
+    !request.stop?.length &&
+    !request.reasoning?.budgetTokens &&
+    lease.contextLength % engineStep === 0
+  );
 }
 
 /** The engine rounds each slot's context up to this. */
