@@ -270,6 +270,8 @@ function render(openai: JsonObject, ollamaSpec: JsonObject): string {
   lines.push(...tablesOf(openai, endpoints, openaiDoor.endpoints, '/v1'), '', '# Ollama', '');
   lines.push(
     "From Ollama's published contract (August 2026). Unknown `options` are taken and ignored, as Ollama does.",
+    '',
+    "Ollama's answers have no place for sources: an answer whose provider cites some is given without them (docs/providers.md tells what the other doors do).",
     ...tablesOf(ollamaSpec, ollamaEndpoints, ollamaDoor.endpoints, ''),
   );
   return `${lines.join('\n')}\n`;
