@@ -70,19 +70,23 @@ export function createBackground(
     log.wake(turn.id);
   }
 
+  async function eventsOf(id: string): Promise<ResponseEvent[]> {
+    const events: ResponseEvent[] = [];
+    for (let after = -1; ; ) {
+      const rows = await responses.events(id, after, 1000);
+      const last = rows.at(-1);
+      if (!last) return events;
+      for (const { event } of rows) events.push(JSON.parse(event) as ResponseEvent);
+      after = last.sequence;
+    }
+  }
+
   /** Responses whose worker has died get their end. What they had said so far stays. */
   async function giveUpAbandoned(before: number) {
     for (const { id, owner } of await responses.abandoned(before)) {
       const found = await responses.find(owner, id);
       if (!found) continue;
-      const events: ResponseEvent[] = [];
-      for (let after = -1; ; ) {
-        const rows = await responses.events(id, after, 1000);
-        if (rows.length === 0) break;
-        for (const { event } of rows) events.push(JSON.parse(event) as ResponseEvent);
-        after = rows.at(-1)?.sequence ?? after;
-      }
-      const { resource, output, more } = endOf(found.resource as unknown as ResponseResource, events);
+      const { resource, output, more } = endOf(found.resource as unknown as ResponseResource, await eventsOf(id));
       const rows = more.map((event) => ({ sequence: event.sequence_number, event: JSON.stringify(event) }));
       await responses.appendEvents(id, rows);
       await responses.update(id, {

@@ -1,5 +1,6 @@
 /** Where a conversation may be cut. */
 import type { Item } from '../protocols/openai-responses.ts';
+import { isCall, isOutput } from './items.ts';
 
 /**
  * Positions at which the items before and after stand alone, in ascending order: no call is parted from its output, no thought
@@ -7,23 +8,14 @@ import type { Item } from '../protocols/openai-responses.ts';
  */
 export function boundaries(items: readonly Item[]): number[] {
   const answeredAt = new Map<string, number>();
-  for (const [index, item] of items.entries())
-    if (item.type === 'function_call_output' || item.type === 'custom_tool_call_output')
-      answeredAt.set(item.call_id, index);
+  for (const [index, item] of items.entries()) if (isOutput(item)) answeredAt.set(item.call_id, index);
   const cuts: number[] = [];
   let openUntil = -1;
   for (const [index, item] of items.entries()) {
     const previous = items[index - 1];
     if (index > 0 && index > openUntil && previous?.type !== 'reasoning' && !isOutput(item)) cuts.push(index);
-    if (item.type === 'function_call' || item.type === 'custom_tool_call')
-      // A call that nobody has answered yet stays with all that follows.
-      openUntil = Math.max(openUntil, answeredAt.get(item.call_id) ?? items.length);
+    // A call that nobody has answered yet stays with all that follows.
+    if (isCall(item)) openUntil = Math.max(openUntil, answeredAt.get(item.call_id) ?? items.length);
   }
   return cuts;
 }
-
-const isOutput = ({ type }: Item) => type === 'function_call_output' || type === 'custom_tool_call_output';
-
-/** Instructions among the items: never summarised, never dropped. */
-export const isInstruction = (item: Item) =>
-  item.type === 'message' && (item.role === 'system' || item.role === 'developer');

@@ -8,11 +8,12 @@ import { ViaductError } from '../core/errors.ts';
 import type { Usage } from '../core/usage.ts';
 import type { Caller } from '../gateway/gateway.ts';
 import { type CompactionItem, chatRequest, type Item, type Settings } from '../protocols/openai-responses.ts';
-import { boundaries, isInstruction } from './boundaries.ts';
+import { boundaries } from './boundaries.ts';
 import { newId } from './ids.ts';
-import { inShort, isUserMessage, shorten, transcript, within } from './in-words.ts';
+import { inShort, shorten, transcript, within } from './in-words.ts';
+import { isCall, isInstruction, isOutput, isUserMessage } from './items.ts';
 import { isSealedHere, type Sealer } from './seal.ts';
-import { estimateTokens } from './size.ts';
+import { charactersPerToken, estimateTokens } from './size.ts';
 
 /** A context as a model is to see it, and what a compaction item holds of it under its seal. */
 export type Conversation = {
@@ -37,8 +38,6 @@ export type CompactionOptions = {
   /** What the summary should pay attention to, in the client's words. */
   focus?: string | undefined;
 };
-
-const charactersPerToken = 4;
 
 /** Of the limit: what the latest turns may take, what the summary may, and what the short lines may. */
 const latestShare = 0.3;
@@ -130,14 +129,11 @@ function cutPoint(items: readonly Item[], tokens: number): number {
   return fitting.find((cut) => isUserMessage(items[cut])) ?? fitting[0] ?? latestCut;
 }
 
-const isOutput = (item: Item) => item.type === 'function_call_output' || item.type === 'custom_tool_call_output';
 const isInput = (item: Item) => isUserMessage(item) || isOutput(item);
 
 function hasOpenCall(items: readonly Item[]): boolean {
-  const answered = new Set(items.flatMap((item) => (isOutput(item) && 'call_id' in item ? [item.call_id] : [])));
-  return items.some(
-    (item) => (item.type === 'function_call' || item.type === 'custom_tool_call') && !answered.has(item.call_id),
-  );
+  const answered = new Set(items.filter(isOutput).map(({ call_id }) => call_id));
+  return items.some((item) => isCall(item) && !answered.has(item.call_id));
 }
 
 async function summarise(

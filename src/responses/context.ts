@@ -4,6 +4,7 @@ import { decodeInput, type Item, type Settings } from '../protocols/openai-respo
 import type { ConversationStore } from '../store/conversations.ts';
 import type { ResponseStore, StoredItem } from '../store/responses.ts';
 import { newId } from './ids.ts';
+import { isCall, isOutput } from './items.ts';
 import { hasForeignCompaction } from './sealed-items.ts';
 
 export type Context = {
@@ -99,8 +100,7 @@ function withoutOrphans(items: Item[]): Item[] {
   if (items.some(({ type }) => type === 'compaction')) return items;
   const calls = new Set<string>();
   return items.filter((item) => {
-    if (item.type === 'function_call' || item.type === 'custom_tool_call') calls.add(item.call_id);
-    const isOutput = item.type === 'function_call_output' || item.type === 'custom_tool_call_output';
-    return !isOutput || calls.has(item.call_id);
+    if (isCall(item)) calls.add(item.call_id);
+    return !isOutput(item) || calls.has(item.call_id);
   });
 }

@@ -1,5 +1,6 @@
 /** Items of a conversation as text: for who summarises it, and to be kept beside the summary. */
 import type { Item } from '../protocols/openai-responses.ts';
+import { isCall, isUserMessage } from './items.ts';
 
 /** The conversation as text, at most `room` characters: its beginning and its end where it is longer. */
 export function transcript(summary: string, items: readonly Item[], room: number): string {
@@ -21,7 +22,7 @@ export function transcript(summary: string, items: readonly Item[], room: number
 export function inShort(items: readonly Item[], answers: boolean): string[] {
   return items.flatMap((item) => {
     const text = textOf(item).trim();
-    const wanted = isUserMessage(item) || item.type === 'function_call' || item.type === 'custom_tool_call';
+    const wanted = isUserMessage(item) || isCall(item);
     if (text === '' || (!wanted && !(answers && item.type === 'message'))) return [];
     return [`- ${speaker(item)}: ${wanted ? text : shorten(text, shortest)}`];
   });
@@ -55,14 +56,10 @@ export function within(characters: number, lines: readonly string[]): string[] {
 
 const keptEarly = 2;
 
-export const isUserMessage = (item: Item | undefined) => item?.type === 'message' && item.role === 'user';
-
-const speaker = (item: Item) =>
-  item.type === 'message'
-    ? item.role
-    : item.type === 'function_call' || item.type === 'custom_tool_call'
-      ? 'call'
-      : 'result';
+function speaker(item: Item): string {
+  if (item.type === 'message') return item.role;
+  return isCall(item) ? 'call' : 'result';
+}
 
 function textOf(item: Item): string {
   switch (item.type) {

@@ -3,7 +3,7 @@
  * whole context with every request and stores nothing; what it says becomes events of our response.
  */
 import { ViaductError } from '../core/errors.ts';
-import type { Json, JsonObject } from '../core/json.ts';
+import { isObject, type JsonObject } from '../core/json.ts';
 import type { RelayReply } from '../core/provider.ts';
 import type { Caller } from '../gateway/gateway.ts';
 import { createSseParser, SseError } from '../lib/sse.ts';
@@ -21,8 +21,8 @@ export function standsAlone({ previous_response_id, conversation, input }: JsonO
 }
 
 function isOurs(item: unknown): boolean {
-  if (typeof item !== 'object' || item === null) return false;
-  const { type, encrypted_content: sealed } = item as JsonObject;
+  if (!isObject(item)) return false;
+  const { type, encrypted_content: sealed } = item;
   return type === 'item_reference' || (typeof sealed === 'string' && isSealedHere(sealed));
 }
 
@@ -106,17 +106,15 @@ function encodeItem(item: Item, open: OpenReasoning): JsonObject[] {
 
 const textOf = (parts: { text: string }[]) => parts.map(({ text }) => text).join('\n\n');
 
-type Wire = { [field: string]: Json };
-
 /** The provider's reply as events of its stream, in batches; a reply in one piece as the last event of each item and of the response. */
-export async function* nativeEvents({ body, headers }: RelayReply): AsyncGenerator<Wire[], void, void> {
+export async function* nativeEvents({ body, headers }: RelayReply): AsyncGenerator<JsonObject[], void, void> {
   if (!/event-stream/.test(headers['content-type'] ?? '')) {
     const chunks: Buffer[] = [];
     for await (const chunk of body) chunks.push(chunk);
     const response = parse(Buffer.concat(chunks).toString('utf8'));
     const items = Array.isArray(response['output']) ? response['output'] : [];
     yield [
-      ...items.map((item, output_index): Wire => ({ type: 'response.output_item.done', output_index, item })),
+      ...items.map((item, output_index): JsonObject => ({ type: 'response.output_item.done', output_index, item })),
       { type: `response.${String(response['status'] ?? 'completed')}`, response },
     ];
     return;
@@ -135,10 +133,10 @@ export async function* nativeEvents({ body, headers }: RelayReply): AsyncGenerat
   }
 }
 
-function parse(text: string): Wire {
+function parse(text: string): JsonObject {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Wire;
+    if (isObject(value)) return value;
   } catch (cause) {
     throw invalid(cause);
   }

@@ -1,4 +1,4 @@
-/** The Responses API's state on this server: what endpoints call. Made once, in server.ts. */
+/** The Responses API's state on this server: what endpoints call. Made once, in parts.ts. */
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { RelayReply } from '../core/provider.ts';

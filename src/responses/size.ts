@@ -1,7 +1,7 @@
 /** Guesses of token counts, where asking the model would cost more than a wrong guess. */
 import type { Item } from '../protocols/openai-responses.ts';
 
-const charactersPerToken = 4;
+export const charactersPerToken = 4;
 const tokensPerPicture = 1000;
 const dataUrl = /"data:[^"]{256,}"/g;
 

@@ -1,5 +1,6 @@
 import type { Item } from '../protocols/openai-responses.ts';
-import { boundaries, isInstruction } from './boundaries.ts';
+import { boundaries } from './boundaries.ts';
+import { isInstruction, isUserMessage } from './items.ts';
 import { estimateTokens } from './size.ts';
 
 /**
@@ -9,7 +10,7 @@ import { estimateTokens } from './size.ts';
 export function dropOldest(items: readonly Item[], share: number): Item[] | undefined {
   const instructions = items.filter(isInstruction);
   const rest = items.filter((item) => !isInstruction(item));
-  const lastUser = rest.findLastIndex((item) => item.type === 'message' && item.role === 'user');
+  const lastUser = rest.findLastIndex(isUserMessage);
   const cuts = boundaries(rest).filter((cut) => lastUser === -1 || cut <= lastUser);
   const goal = estimateTokens(rest) * share;
   const cut = cuts.find((position) => estimateTokens(rest.slice(position)) <= goal) ?? cuts.at(-1);
