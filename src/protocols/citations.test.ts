@@ -167,6 +167,19 @@ describe('Gemini', () => {
     assert.deepEqual(cited(events), [['https://a.example/', '🌊 sea']]);
   });
 
+  test('sources of text that a call follows stay with the text', () => {
+    const functionCall = { name: 'f', args: {} };
+    const events = answer({
+      content: { parts: [{ text: 'Hi.' }, { functionCall }] },
+      groundingMetadata: {
+        groundingChunks: [page],
+        groundingSupports: [{ segment: { endIndex: 3 }, groundingChunkIndices: [0] }],
+      },
+    });
+    for (const door of [doors.chat, doors.responses]) assert.deepEqual(door(events), [['https://a.example/', 'Hi.']]);
+    assert.equal(doors.anthropic(events).length, 1);
+  });
+
   test('pages without words, documents with an address, and what was taken over from elsewhere', () => {
     const pages = answer({ content: said('Hi'), groundingMetadata: { groundingChunks: [page] } });
     assert.deepEqual(cited(pages), [['https://a.example/', '']]);

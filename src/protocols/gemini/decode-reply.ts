@@ -122,7 +122,7 @@ function createDecoder() {
       for (const part of list(object(candidate['content'])['parts']))
         events.push(...decodePart(object(part), responseId, logprobs));
       if (candidate['groundingMetadata'] || candidate['citationMetadata'])
-        events.push(...grounding.read(candidate, answer));
+        addAfterText(events, grounding.read(candidate, answer));
       return events;
     },
     end(): ChatEvent[] {
@@ -135,6 +135,12 @@ function createDecoder() {
       ];
     },
   };
+}
+
+/** Sources stand with the text, not after a call that followed it. */
+function addAfterText(events: ChatEvent[], sources: ChatEvent[]) {
+  const at = events.findLastIndex(({ type }) => type === 'text');
+  events.splice(at === -1 ? events.length : at + 1, 0, ...sources);
 }
 
 const finishReasons: Record<string, FinishReason> = {
