@@ -14,7 +14,7 @@ import type {
   UserPart,
 } from '../../core/chat.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
-import { encodeReasoningDetail, encodeSignature } from './encode-reply.ts';
+import { encodeReasoningDetail, encodeSignature } from './reply-parts.ts';
 
 /** Where OpenAI-shaped upstreams differ. Every default suits most of them; a provider's file names what is special. */
 export type ChatDialect = {
