@@ -1,12 +1,14 @@
 /** What every endpoint shares: who is asking, the body, and the two ways to answer. */
 import { randomFillSync } from 'node:crypto';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseDuration } from '../config.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Credentials, Served } from '../gateway/gateway.ts';
 import { type Cancel, Canceller } from '../lib/cancel.ts';
+import { encodeError } from '../protocols/openai-error.ts';
 import type { RequestTrace } from '../telemetry/traces.ts';
 
 const saneRequestId = /^[\w.:-]{1,128}$/;
@@ -161,6 +163,12 @@ function dollars(cost: number): string {
   return rounded === 0 || rounded >= 1e-6 ? String(rounded) : rounded.toFixed(12).replace(/0+$/, '');
 }
 
+/** Content type of server-sent events. */
+export const eventStream = 'text/event-stream; charset=utf-8';
+/** A comment, which no client shows: it keeps proxies from closing a stream on which nothing happens, sent this often (ms). */
+export const keepAlive = ': keep-alive\n\n';
+export const keepAliveMs = 10_000;
+
 /** Where a streamed answer goes: one write per batch, waiting when the client reads slowly. */
 export type StreamWriter = {
   write(text: string | Buffer): Promise<void> | undefined;
@@ -203,3 +211,11 @@ export const drained = (raw: ServerResponse): Promise<void> =>
     raw.on('drain', done);
     raw.on('close', done);
   });
+
+/** Answers an upgrade to WebSocket that is not to be, with the status and body that a request would get, and closes the connection. */
+export function refuseUpgrade(socket: Duplex, error: ViaductError): void {
+  const body = JSON.stringify(encodeError(error));
+  socket.end(
+    `HTTP/1.1 ${error.status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}

@@ -147,7 +147,7 @@ const exposed = [
   'retry-after-ms',
   'openai-processing-ms',
   ...['limit', 'remaining', 'reset'].flatMap((what) => [`x-ratelimit-${what}-requests`, `x-ratelimit-${what}-tokens`]),
-  ...['provider', 'model', 'attempts', 'cost', 'overhead-ms', 'digest'].map((name) => `x-viaduct-${name}`),
+  ...['provider', 'model', 'attempts', 'failures', 'cost', 'overhead-ms', 'digest'].map((name) => `x-viaduct-${name}`),
 ].join(', ');
 
 /** Never a star: the answer is for this page alone. */

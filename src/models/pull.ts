@@ -53,17 +53,17 @@ export async function pullModel(store: ModelStore, text: string, options: PullOp
   onProgress({ status: 'pulling manifest' });
   try {
     const installed = name.digest && (await store.find(name));
-    if (!installed) {
-      const bytes = await fetchManifest(text, name, context);
-      checkDigest(name, bytes);
-      signal.throwIfAborted();
-      onProgress({ status: 'writing manifest' });
-      const stored = await store.writeManifest(name, bytes);
+    if (installed) {
       onProgress({ status: 'success' });
-      return stored;
+      return installed;
     }
+    const bytes = await fetchManifest(text, name, context);
+    checkDigest(name, bytes);
+    signal.throwIfAborted();
+    onProgress({ status: 'writing manifest' });
+    const stored = await store.writeManifest(name, bytes);
     onProgress({ status: 'success' });
-    return installed;
+    return stored;
   } catch (thrown) {
     release();
     // What was worth nothing is not kept; what a later pull can go on from is.

@@ -6,11 +6,12 @@ import {
 } from '../../protocols/anthropic-messages.ts';
 import { type StreamDialect, sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
+import { eventStream } from '../http.ts';
 import { callOf } from './call.ts';
 
 /** Answers come under the name that the client asked for. */
 const streamOf = (model: string): StreamDialect => ({
-  contentType: 'text/event-stream; charset=utf-8',
+  contentType: eventStream,
   keepAlive: 'event: ping\ndata: {"type":"ping"}\n\n',
   createEncoder: () => createStreamEncoder(model),
   encodeError: encodeStreamError,

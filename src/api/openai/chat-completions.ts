@@ -14,7 +14,7 @@ import {
 } from '../../protocols/openai-chat.ts';
 import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
-import { jsonBody, servedHeaders } from '../http.ts';
+import { eventStream, jsonBody, keepAlive, servedHeaders } from '../http.ts';
 import { collectMany, streamMany } from './side-by-side.ts';
 
 /** POST /v1/chat/completions — https://platform.openai.com/docs/api-reference/chat/create */
@@ -31,8 +31,8 @@ export const chatCompletions: Endpoint = {
     if (many || body['store'] === true) return answerOurselves(exchange, call, body, context);
     if (!call.stream) return sendChat(exchange, call, (result, served) => encodeResponse(result, context(served)));
     return streamChat(exchange, call, {
-      contentType: 'text/event-stream; charset=utf-8',
-      keepAlive: ': keep-alive\n\n',
+      contentType: eventStream,
+      keepAlive,
       createEncoder: (served) => createStreamEncoder(context(served)),
       encodeError: (error) => encodeStreamError(error, context()),
     });

@@ -14,7 +14,7 @@ import {
 } from '../../protocols/openai-completions.ts';
 import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
-import { jsonBody, servedHeaders } from '../http.ts';
+import { eventStream, jsonBody, keepAlive, servedHeaders } from '../http.ts';
 import { collectMany, streamMany } from './side-by-side.ts';
 
 /** POST /v1/completions — https://platform.openai.com/docs/api-reference/completions/create */
@@ -74,8 +74,8 @@ function answerOne(exchange: Exchange, call: ChatCall, request: CompletionReques
     return sendChat(exchange, call, (result) => encodeResponse([result], result.finish.usage, request, context));
   const encoder = createStreamEncoder(request, context);
   return streamChat(exchange, call, {
-    contentType: 'text/event-stream; charset=utf-8',
-    keepAlive: ': keep-alive\n\n',
+    contentType: eventStream,
+    keepAlive,
     createEncoder: () => ({ push: (event) => encoder.push(event, 0), end: encoder.end }),
     encodeError: encoder.fail,
   });

@@ -1,13 +1,10 @@
 /** Events of the Responses API as server-sent events. */
 import type { FastifyReply } from 'fastify';
 import type { ResponseEvent } from '../../protocols/openai-responses.ts';
-import { openStream } from '../http.ts';
+import { eventStream, keepAlive, keepAliveMs, openStream } from '../http.ts';
 
-export const eventStream = 'text/event-stream; charset=utf-8';
 /** Open Responses ends every stream with it; OpenAI's clients take it too. */
 export const streamEnd = 'data: [DONE]\n\n';
-export const keepAlive = ': keep-alive\n\n';
-export const keepAliveMs = 10_000;
 
 export const formatEvent = (event: ResponseEvent) => formatText(event.type, JSON.stringify(event));
 

@@ -12,9 +12,8 @@ import { ViaductError } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { Credentials } from '../../gateway/gateway.ts';
 import { isDeeperThan } from '../../lib/json-depth.ts';
-import { encodeError } from '../../protocols/openai-error.ts';
 import type { Services } from '../define.ts';
-import { credentialsIn } from '../http.ts';
+import { credentialsIn, refuseUpgrade } from '../http.ts';
 import { type ConnectionMemory, createConnectionMemory } from './responses-memory.ts';
 
 const path = '/v1/responses';
@@ -38,7 +37,7 @@ export type ResponsesWebSocket = {
   close(): void;
 };
 
-/** Serve WebSocket connections at /v1/responses. `attach` of server.ts calls `handle` on the HTTP server's `upgrade` event. */
+/** WebSocket connections at /v1/responses, without the server that they come from: see `attachResponsesWebSocket`. */
 export function createResponsesWebSocket(
   services: Services,
   options: { connectionMs?: number } = {},
@@ -66,7 +65,7 @@ export function createResponsesWebSocket(
       // A wrong key is told before the upgrade, with the status that the same POST would get.
       services.gateway.enter({ ...credentials, signal: AbortSignal.timeout(30_000) }).then(
         () => server.handleUpgrade(request, socket, head, (client) => serve(client, credentials, services, lifetime)),
-        (thrown) => refuse(socket, ViaductError.from(thrown)),
+        (thrown) => refuseUpgrade(socket, ViaductError.from(thrown)),
       );
       return true;
     },
@@ -84,16 +83,9 @@ export function attachResponsesWebSocket(server: Server, services: Services): Re
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     if (sockets.handle(request, socket, head) || request.url?.startsWith('/providers/') || socket.destroyed) return;
-    if (request.url !== '') refuse(socket, new ViaductError('not_found', 'There is no WebSocket at this path.'));
+    if (request.url !== '') refuseUpgrade(socket, new ViaductError('not_found', 'There is no WebSocket at this path.'));
   });
   return sockets;
-}
-
-function refuse(socket: Duplex, error: ViaductError) {
-  const body = JSON.stringify(encodeError(error));
-  socket.end(
-    `HTTP/1.1 ${error.status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
 }
 
 type Connection = {
@@ -205,6 +197,7 @@ async function run(connection: Connection, message: JsonObject, streamId: string
   const previous = body['previous_response_id'];
   try {
     const requestId = `req_${randomUUID().replaceAll('-', '')}`;
+    // One of its own: what listens to it goes with the turn, not with the connection.
     const signal = AbortSignal.any([closed.signal]);
     const caller = await services.gateway.enter({ ...credentials, requestId, signal });
     const session = `${id} ${streamId ?? ''}`;

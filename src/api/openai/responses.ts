@@ -5,8 +5,17 @@ import { standsAlone } from '../../responses/native.ts';
 import type { Turn } from '../../responses/turn.ts';
 import { sendRelay } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
-import { credentialsOf, jsonBody, openStream, type StreamWriter, servedHeaders } from '../http.ts';
-import { eventStream, formatEvent, keepAlive, keepAliveMs, streamEnd, streamTexts } from './response-stream.ts';
+import {
+  credentialsOf,
+  eventStream,
+  jsonBody,
+  keepAlive,
+  keepAliveMs,
+  openStream,
+  type StreamWriter,
+  servedHeaders,
+} from '../http.ts';
+import { formatEvent, streamEnd, streamTexts } from './response-stream.ts';
 
 /** POST /v1/responses — https://platform.openai.com/docs/api-reference/responses/create */
 export const responses: Endpoint = {

@@ -4,7 +4,7 @@ import { collect } from '../../core/collect.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { ChatAnswer, ChatCall, Served } from '../../gateway/gateway.ts';
 import type { Exchange } from '../define.ts';
-import { openStream, type StreamWriter, servedHeaders } from '../http.ts';
+import { eventStream, keepAlive, keepAliveMs, openStream, type StreamWriter, servedHeaders } from '../http.ts';
 
 export type ManyEncoder = {
   push(event: ChatEvent, index: number): string;
@@ -13,9 +13,6 @@ export type ManyEncoder = {
   end(): string;
   fail(error: ViaductError): string;
 };
-
-const keepAliveMs = 10_000;
-const keepAlive = ': keep-alive\n\n';
 
 /** Run all calls at once and wait for all results, in order. The first failure stops the others. */
 export async function collectMany(
@@ -47,14 +44,14 @@ export async function streamMany(
   let writer: StreamWriter | undefined;
   let encoder: ManyEncoder | undefined;
   const timer = setInterval(() => {
-    writer ??= openStream(reply, 'text/event-stream; charset=utf-8');
+    writer ??= openStream(reply, eventStream);
     writer.write(keepAlive);
   }, keepAliveMs);
 
   const stream = async (call: ChatCall, index: number) => {
     const answer = await caller.chat(call);
     clearInterval(timer);
-    writer ??= openStream(reply, 'text/event-stream; charset=utf-8', servedHeaders(answer));
+    writer ??= openStream(reply, eventStream, servedHeaders(answer));
     encoder ??= createEncoder(answer);
     for await (const batch of run.watch(eventsOf(answer))) {
       let text = '';

@@ -2,9 +2,8 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ViaductError } from '../../core/errors.ts';
-import { encodeError } from '../../protocols/openai-error.ts';
 import type { Services } from '../define.ts';
-import { credentialsIn } from '../http.ts';
+import { credentialsIn, refuseUpgrade } from '../http.ts';
 import { headersOf, nativeRequest, prefix } from './passing.ts';
 
 /** Upgrades of `server` below /providers/ go to the provider; other paths are left alone. `close` ends all that are open. */
@@ -16,7 +15,9 @@ export function attachNativeWebSocket(server: Server, services: Services): { clo
     open.add(socket);
     socket.on('close', () => open.delete(socket));
     socket.on('error', () => socket.destroy());
-    connect(request, socket, head, services).catch((thrown: unknown) => refuse(socket, ViaductError.from(thrown)));
+    connect(request, socket, head, services).catch((thrown: unknown) =>
+      refuseUpgrade(socket, ViaductError.from(thrown)),
+    );
   });
   return {
     close() {
@@ -85,11 +86,4 @@ function nameIn(url: string): string {
   } catch (cause) {
     throw new ViaductError('not_found', 'The name of the provider in the path cannot be read.', { cause });
   }
-}
-
-function refuse(socket: Duplex, error: ViaductError): void {
-  const body = JSON.stringify(encodeError(error));
-  socket.end(
-    `HTTP/1.1 ${error.status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
 }
