@@ -40,7 +40,8 @@ const fileSource = fc.oneof(
   record({ url: fc.webUrl() }, ['url']),
   record({ fileId: word }, ['fileId']),
 );
-const filePart = record({ type: fc.constant('file' as const), source: fileSource, name: word, cache }, [
+const cited = fc.constant(true as const);
+const filePart = record({ type: fc.constant('file' as const), source: fileSource, name: word, cited, cache }, [
   'type',
   'source',
 ]) as fc.Arbitrary<FilePart>;

@@ -15,6 +15,15 @@ const cached = words.map((text) => ({ type: 'text' as const, text, cache: {} }))
 const image = fc
   .base64String({ minLength: 4 })
   .map((data) => ({ type: 'image' as const, source: { data, mediaType: 'image/png' } }));
+const file = fc.record(
+  {
+    type: fc.constant('file' as const),
+    source: fc.constant({ data: 'QQ==', mediaType: 'application/pdf' }),
+    name: fc.constant('a'),
+    cited: fc.constant(true as const),
+  },
+  { requiredKeys: ['type', 'source', 'name'], noNullPrototype: true },
+);
 const call = fc.record({ id: fc.uuid(), name: words, result: words, isError: fc.boolean() });
 
 const messages = fc
@@ -23,10 +32,11 @@ const messages = fc
     fc.array(fc.oneof(text, cached, image), { minLength: 1, maxLength: 3 }),
     words,
     fc.option(call),
+    fc.array(file, { maxLength: 1 }),
   )
-  .map(([system, parts, answer, used]): Message[] => [
+  .map(([system, parts, answer, used, files]): Message[] => [
     ...(system ? [{ role: 'system', parts: [system] } as Message] : []),
-    { role: 'user', parts },
+    { role: 'user', parts: [...parts, ...files] },
     {
       role: 'assistant',
       parts: [
