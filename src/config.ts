@@ -24,7 +24,10 @@ export type Settings = {
   adminKey: string | undefined;
 };
 
-/** Where a configuration may lie, the place that counts most first: VIADUCT_CONFIG alone, else ./viaduct.yaml and viaduct.yaml in VIADUCT_HOME. */
+/**
+ * Where a configuration may lie, the place that counts most first: VIADUCT_CONFIG alone, else ./viaduct.yaml and
+ * viaduct.yaml in VIADUCT_HOME.
+ */
 export function configPlaces(env: Variables = process.env, folder = process.cwd()): string[] {
   const named = env['VIADUCT_CONFIG'];
   return named ? [resolve(folder, named)] : [join(folder, 'viaduct.yaml'), join(homeOf(env), 'viaduct.yaml')];

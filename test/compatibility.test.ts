@@ -1,7 +1,7 @@
 /**
- * Which request fields of OpenAI's and Ollama's contracts do what here, found out by asking the decoders, for endpoints without one the
- * schemas that check their requests, and written to docs/compatibility.md. A field that a contract gains fails this test until it has a
- * sample. `UPDATE=1` rewrites the page.
+ * Which request fields of OpenAI's and Ollama's contracts do what here, found out by asking the decoders, for endpoints
+ * without one the schemas that check their requests, and written to docs/compatibility.md. A field that a contract
+ * gains fails this test until it has a sample. `UPDATE=1` rewrites the page.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

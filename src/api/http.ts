@@ -24,8 +24,8 @@ export function credentialsOf(request: FastifyRequest, reply: FastifyReply): Cre
 }
 
 /**
- * A class, because a literal with an accessor is made at a hundred times the cost. The signal is no field of its own: a copy with another
- * signal (`{ ...credentials, signal }`) outlives this request.
+ * A class, because a literal with an accessor is made at a hundred times the cost. The signal is no field of its own: a
+ * copy with another signal (`{ ...credentials, signal }`) outlives this request.
  */
 class RequestCredentials implements Credentials {
   readonly secret: string | undefined;
@@ -93,7 +93,10 @@ function requestIdIn(headers: IncomingHttpHeaders): string {
   return typeof given === 'string' && saneRequestId.test(given) ? given : newRequestId(Date.now());
 }
 
-/** Begins with the time, so that the ledger's index of them grows at its end only. Random bytes are drawn for many ids at once. */
+/**
+ * Begins with the time, so that the ledger's index of them grows at its end only. Random bytes are drawn for many ids
+ * at once.
+ */
 function newRequestId(now: number): string {
   if (randomUsed === randomPool.length) {
     randomFillSync(randomPool);
@@ -212,7 +215,10 @@ export const drained = (raw: ServerResponse): Promise<void> =>
     raw.on('close', done);
   });
 
-/** Answers an upgrade to WebSocket that is not to be, with the status and body that a request would get, and closes the connection. */
+/**
+ * Answers an upgrade to WebSocket that is not to be, with the status and body that a request would get, and closes the
+ * connection.
+ */
 export function refuseUpgrade(socket: Duplex, error: ViaductError): void {
   const body = JSON.stringify(encodeError(error));
   socket.end(

@@ -19,7 +19,10 @@ export function createRefusal(doors: FrontDoor[]): (method: string, url: string)
     })),
   );
 
-  /** The endpoint whose name ends the path, below another base: `/chat/completions`, `/api/v1/chat/completions`, Azure's `/openai/deployments/NAME/…`. */
+  /**
+   * The endpoint whose name ends the path, below another base: `/chat/completions`, `/api/v1/chat/completions`, Azure's
+   * `/openai/deployments/NAME/…`.
+   */
   const meantBy = (path: string, asked: string) => {
     const tail = path.replace(/\/+$/, '');
     return routes.find(({ method, segments: [, , ...below] }) => {

@@ -2,7 +2,10 @@
 import { isIP } from 'node:net';
 import { matches } from '../gateway/patterns.ts';
 
-/** Pages of this machine and of desktop applications, as with Ollama: https://github.com/ollama/ollama/blob/main/envconfig/config.go */
+/**
+ * Pages of this machine and of desktop applications, as with Ollama:
+ * https://github.com/ollama/ollama/blob/main/envconfig/config.go
+ */
 const localHosts = ['localhost', '127.0.0.1', '[::1]', '0.0.0.0'];
 const applications = ['app://*', 'file://*', 'tauri://*', 'vscode-webview://*', 'vscode-file://*'];
 

@@ -1,4 +1,7 @@
-/** What keeps an exposed server safe before any endpoint is asked: hosts, origins, connections, time, TLS. docs/threat-model.md says why. */
+/**
+ * What keeps an exposed server safe before any endpoint is asked: hosts, origins, connections, time, TLS.
+ * docs/threat-model.md says why.
+ */
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
@@ -35,7 +38,10 @@ export const localOnly: SecurityOptions = {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** From now on these hosts, origins and numbers of connections; certificates are read again. Throws when they cannot be used: the old stay. */
+    /**
+     * From now on these hosts, origins and numbers of connections; certificates are read again. Throws when they cannot
+     * be used: the old stay.
+     */
     secureAgain(options: SecurityOptions): void;
   }
 }
@@ -196,7 +202,10 @@ function guardUpgrades(server: Server, check: Check) {
 
 export type BindOptions = { loopback: boolean; host: string; authMode: 'auto' | 'required' | 'off'; hasKey: boolean };
 
-/** Beyond loopback nobody serves without a key, unless `auth.mode: off` says in so many words that it is meant. Throws permission_denied. */
+/**
+ * Beyond loopback nobody serves without a key, unless `auth.mode: off` says in so many words that it is meant. Throws
+ * permission_denied.
+ */
 export function refuseOpenBind({ loopback, host, authMode, hasKey }: BindOptions) {
   if (loopback || hasKey || authMode === 'off') return;
   throw new ViaductError(

@@ -1,4 +1,7 @@
-/** A LiteLLM proxy's config.yaml → viaduct.yaml, and what could not be carried over. Source: https://docs.litellm.ai/docs/proxy/config_settings */
+/**
+ * A LiteLLM proxy's config.yaml → viaduct.yaml, and what could not be carried over. Source:
+ * https://docs.litellm.ai/docs/proxy/config_settings
+ */
 import { parse, stringify } from 'yaml';
 import { addDeployment, type Group, type Note } from './litellm/deployments.ts';
 import { createProviders } from './litellm/providers.ts';

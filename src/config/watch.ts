@@ -6,9 +6,10 @@ import { dirname } from 'node:path';
 const settleMs = 100;
 
 /**
- * Calls `reload` when the content of any of `files` has changed or one of them has appeared, and on SIGHUP in any case. Folders are watched,
- * not files: editors and Kubernetes replace them. One that goes changes nothing: an editor may be about to write it anew. `reload` throws when
- * the new content is bad; `failed` is told. Returns what ends the watching.
+ * Calls `reload` when the content of any of `files` has changed or one of them has appeared, and on SIGHUP in any case.
+ * Folders are watched, not files: editors and Kubernetes replace them. One that goes changes nothing: an editor may be
+ * about to write it anew. `reload` throws when the new content is bad; `failed` is told. Returns what ends the
+ * watching.
  */
 export function watchFiles(
   files: readonly string[],

@@ -52,7 +52,10 @@ export type RelayRequest = {
 export type RelayReply = {
   status: number;
   headers: Record<string, string>;
-  /** A stream: one buffer per read of the upstream; throws a ViaductError when the upstream breaks. Else the whole reply, which is there already. */
+  /**
+   * A stream: one buffer per read of the upstream; throws a ViaductError when the upstream breaks. Else the whole
+   * reply, which is there already.
+   */
   body: AsyncIterable<Buffer> | [whole: Buffer];
   /** Reads along; the gateway feeds it every byte of `body`. */
   scanner: RelayScanner;
@@ -139,7 +142,10 @@ export interface Provider {
   /** Requests that would wait before they start, and how long the next would wait (ms): what overflow looks at. */
   load?(model: string): { queued: number; expectedWaitMs: number };
   chat?(request: ChatRequest, context: CallContext): ChatStream;
-  /** Gives events instead when the upstream answered in another form than asked for (JSON to a stream, or a stream to a unary request). */
+  /**
+   * Gives events instead when the upstream answered in another form than asked for (JSON to a stream, or a stream to a
+   * unary request).
+   */
   relay?(request: RelayRequest, context: CallContext): Promise<RelayReply | { events: ChatStream }>;
   /** Any request below the provider's base URL, with the provider's own credentials. Whatever status comes back is the answer. */
   native?(request: NativeRequest, context: CallContext): Promise<NativeReply>;

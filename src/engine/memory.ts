@@ -15,7 +15,10 @@ export async function availableMemory(): Promise<number> {
   return process.platform === 'darwin' ? Math.max(freemem(), totalmem() * 0.6) : freemem();
 }
 
-/** What the control group leaves, its droppable file cache counted as free. Source: https://docs.kernel.org/admin-guide/cgroup-v2.html */
+/**
+ * What the control group leaves, its droppable file cache counted as free. Source:
+ * https://docs.kernel.org/admin-guide/cgroup-v2.html
+ */
 async function cgroupMemory(): Promise<number | undefined> {
   const folder = '/sys/fs/cgroup';
   const own = /^0::(.*)$/m.exec(await text('/proc/self/cgroup'))?.[1] ?? '';

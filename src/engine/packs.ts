@@ -1,6 +1,7 @@
 /**
  * The engine builds that `engine install` knows, by platform. Nothing is unpacked whose digest is not one of these.
- * Sources: https://github.com/ggml-org/llama.cpp/releases/tag/b11435 (digests as other projects that pin this release record them),
+ * Sources: https://github.com/ggml-org/llama.cpp/releases/tag/b11435 (digests as other projects that pin this release
+ * record them),
  * and the wheels of https://github.com/xorbitsai/xllamacpp as the package index has them.
  */
 

@@ -6,8 +6,8 @@ export type Ticket = { leave(): boolean };
 
 export type Queue = {
   /**
-   * Wait until the runner is open and, with `slot`, until one is free. Undefined when the runner ended meanwhile: ask for another.
-   * Throws queue_full, the signal's reason, or what `close` was given.
+   * Wait until the runner is open and, with `slot`, until one is free. Undefined when the runner ended meanwhile: ask
+   * for another. Throws queue_full, the signal's reason, or what `close` was given.
    */
   enter(slot: boolean, signal: AbortSignal): Promise<Ticket | undefined>;
   /** The model is loaded, with that many slots. */

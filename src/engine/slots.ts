@@ -58,7 +58,10 @@ export function createSlots(count: number, now: () => number = () => performance
 
   const kept = ({ key, lastUsed }: Place) => key !== undefined && now() - lastUsed < keyLife;
 
-  /** A key's own slot; a new key gets one that is no other key's while there is any. Without a key: where most of the prompt is. */
+  /**
+   * A key's own slot; a new key gets one that is no other key's while there is any. Without a key: where most of the
+   * prompt is.
+   */
   const choose = ({ key, prompt }: SlotWish): { place: Place; bind: boolean } => {
     const own = key === undefined ? undefined : places.find((place) => place.key === key);
     if (own && !own.busy) return { place: own, bind: true };

@@ -1,6 +1,6 @@
 /**
- * A word that something is to stop, for paths that every request takes: an AbortController costs 2 µs to make and its signal 4 µs to
- * listen to, this a twentieth. A real signal is made when somebody asks for one.
+ * A word that something is to stop, for paths that every request takes: an AbortController costs 2 µs to make and its
+ * signal 4 µs to listen to, this a twentieth. A real signal is made when somebody asks for one.
  */
 export type Cancel = {
   readonly aborted: boolean;

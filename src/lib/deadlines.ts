@@ -1,4 +1,7 @@
-/** Many limits of time on one timer: to set, move and lift one is an assignment, where a timer of its own costs a hundred times that. */
+/**
+ * Many limits of time on one timer: to set, move and lift one is an assignment, where a timer of its own costs a
+ * hundred times that.
+ */
 
 export type Deadline = {
   /** Milliseconds since 1970; may be moved at any time. */
@@ -12,8 +15,8 @@ export type Deadline = {
 export type Deadlines = { add(deadline: Deadline): void; remove(deadline: Deadline): void };
 
 /**
- * The timer waits for the earliest deadline, yet looks every `longestMs`: a deadline that was moved forward, or was later when the
- * timer was set, is at most that late.
+ * The timer waits for the earliest deadline, yet looks every `longestMs`: a deadline that was moved forward, or was
+ * later when the timer was set, is at most that late.
  */
 export function createDeadlines(longestMs = 250): Deadlines {
   // Not a Set: when it grows, V8 keeps the table it had, with all that was in it, for as long as the new one lives.

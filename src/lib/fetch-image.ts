@@ -33,7 +33,10 @@ const defaultLimit = 20 * 2 ** 20;
 const defaultTimeout = 15_000;
 const maxRedirects = 3;
 
-/** The bytes behind an http(s) URL, whatever they are: the caller looks at them. Throws FetchImageError, or the signal's reason. */
+/**
+ * The bytes behind an http(s) URL, whatever they are: the caller looks at them. Throws FetchImageError, or the signal's
+ * reason.
+ */
 export async function fetchImage(url: string, options: FetchImageOptions): Promise<Buffer> {
   const timeout = AbortSignal.timeout(options.timeoutMs ?? defaultTimeout);
   const signal = AbortSignal.any([options.signal, timeout]);

@@ -1,5 +1,6 @@
 /**
- * Where a server listens, in every form that OLLAMA_HOST takes: `host`, `:port`, `host:port`, `[v6]:port`, `http(s)://host[:port][/path]`.
+ * Where a server listens, in every form that OLLAMA_HOST takes: `host`, `:port`, `host:port`, `[v6]:port`,
+ * `http(s)://host[:port][/path]`.
  * Source: https://github.com/ollama/ollama/blob/main/envconfig/config.go
  */
 import { isIPv6 } from 'node:net';

@@ -1,6 +1,6 @@
 /**
- * What hosted models can do, read off their names, so that a route may send a picture or a tool only to those that take it. Families that
- * are not here are unknown, and unknown models are tried.
+ * What hosted models can do, read off their names, so that a route may send a picture or a tool only to those that take
+ * it. Families that are not here are unknown, and unknown models are tried.
  */
 import type { Capability, ModelInfo } from '../core/provider.ts';
 

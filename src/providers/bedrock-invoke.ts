@@ -1,7 +1,9 @@
 /**
  * What Converse has no words for: each family's own body of InvokeModel.
- * Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-{titan-embed-text,embed,embed-v4,nova-embed}.html,
- * …/model-parameters-titan-image.html, https://docs.aws.amazon.com/nova/latest/userguide/image-gen-req-resp-structure.html (read 2026-11)
+ * Sources:
+ * https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-{titan-embed-text,embed,embed-v4,nova-embed}.html,
+ * …/model-parameters-titan-image.html,
+ * https://docs.aws.amazon.com/nova/latest/userguide/image-gen-req-resp-structure.html (read 2026-11)
  */
 import { ViaductError } from '../core/errors.ts';
 import type { Json, JsonObject } from '../core/json.ts';

@@ -22,8 +22,9 @@ const converse: Dialect = {
 };
 
 /**
- * Amazon Bedrock. With an API key (`api_key`), with AWS credentials, or with what AWS's own tools would find on this machine: environment,
- * profile, role of the instance, container or cluster. https://docs.aws.amazon.com/bedrock/latest/userguide/inference-api.html
+ * Amazon Bedrock. With an API key (`api_key`), with AWS credentials, or with what AWS's own tools would find on this
+ * machine: environment, profile, role of the instance, container or cluster.
+ * https://docs.aws.amazon.com/bedrock/latest/userguide/inference-api.html
  */
 export const bedrock = defineProvider({
   kind: 'bedrock',

@@ -47,7 +47,10 @@ export function withToldFormat(body: JsonObject): JsonObject {
   return { ...rest, messages: [{ role: 'system', content }, ...list(body['messages'])] };
 }
 
-/** A user who speaks right after a tool, with a word of the model between them: Mistral's models refuse the conversation otherwise. */
+/**
+ * A user who speaks right after a tool, with a word of the model between them: Mistral's models refuse the conversation
+ * otherwise.
+ */
 export function withAnswersAfterTools(body: JsonObject): JsonObject {
   const messages = list(body['messages']);
   const follows = (message: Json, at: number) =>

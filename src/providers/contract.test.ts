@@ -1,6 +1,7 @@
 /**
- * Every kind of provider against recorded exchanges: what it sends for the recorded request, and what it makes of the recorded reply. Both
- * stand in the recording's file as `golden`; UPDATE_GOLDEN=1 writes them anew, to be read through before they are committed.
+ * Every kind of provider against recorded exchanges: what it sends for the recorded request, and what it makes of the
+ * recorded reply. Both stand in the recording's file as `golden`; UPDATE_GOLDEN=1 writes them anew, to be read through
+ * before they are committed.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -28,8 +28,8 @@ const adapted = (body: JsonObject) =>
   withThinking(withThoughts(withPromptedSchema(renamed(body, 'max_completion_tokens', 'max_tokens'))));
 
 /**
- * A turn that called tools must come back with its thoughts, an empty field at least, or the answer is a 400; those of other turns are
- * read past. Source: https://api-docs.deepseek.com/guides/thinking_mode
+ * A turn that called tools must come back with its thoughts, an empty field at least, or the answer is a 400; those of
+ * other turns are read past. Source: https://api-docs.deepseek.com/guides/thinking_mode
  */
 function withThoughts(body: JsonObject): JsonObject {
   return withMessages(body, (message) => {

@@ -1,5 +1,5 @@
 /**
- * How a provider is written. A kind of provider is one file of 20 to 40 lines that exports `defineProvider({ kind, config, create })`:
+ * How a provider is written. A kind of provider is one file of 20 to 40 lines that exports what `defineProvider` makes of:
  *
  *   kind      the word users write in the configuration
  *   config    a zod object of its settings, in snake_case, usually `{ ...apiSettings }` and what is its own
@@ -10,8 +10,9 @@
  *               adapt       quirks: the body about to be sent → the body this provider wants
  *             and, as a second argument, what it can do besides chat (embed, image, rerank, models), made from `upstream.json`.
  *
- * A dialect is a protocol module of src/protocols and a path. Retries, fallback, timeouts, prices and limits are the gateway's, never a provider's:
- * a provider makes one request (several keys apart), and turns what went wrong into a ViaductError.
+ * A dialect is a protocol module of src/protocols and a path. Retries, fallback, timeouts, prices and limits are the
+ * gateway's, never a provider's: a provider makes one request (several keys apart), and turns what went wrong into a
+ * ViaductError.
  */
 import { z } from 'zod';
 import type { ChatEvent, ChatRequest, Protocol } from '../core/chat.ts';
@@ -52,7 +53,10 @@ export type Dialect = {
   /** Absent: the protocol is not relayed. */
   createRelayScanner?: () => RelayScanner;
   createFrames?: () => FrameParser;
-  /** What relaying must add to the client's own body (asking for usage), and the filter that takes the consequence out of the reply again. */
+  /**
+   * What relaying must add to the client's own body (asking for usage), and the filter that takes the consequence out
+   * of the reply again.
+   */
   forRelay?(body: JsonObject, stream: boolean): { body: JsonObject; filter?: RelayFilter };
 };
 

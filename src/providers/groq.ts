@@ -30,8 +30,9 @@ export const groq = defineProvider({
 });
 
 /**
- * Names of speakers, log-probabilities and biases are refused with a 400, as is an effort by a model that does not think. Thoughts come
- * apart only where that is asked for, and tools and JSON exclude each other. Source: https://console.groq.com/docs/reasoning
+ * Names of speakers, log-probabilities and biases are refused with a 400, as is an effort by a model that does not
+ * think. Thoughts come apart only where that is asked for, and tools and JSON exclude each other. Source:
+ * https://console.groq.com/docs/reasoning
  */
 function adapted(body: JsonObject): JsonObject {
   const model = String(body['model']);

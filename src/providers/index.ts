@@ -1,4 +1,7 @@
-/** Every kind of provider that the configuration may name; `local` is made by the server itself. Adding one = its file and its line here. */
+/**
+ * Every kind of provider that the configuration may name; `local` is made by the server itself. Adding one = its file
+ * and its line here.
+ */
 
 import type { Provider } from '../core/provider.ts';
 import { anthropic } from './anthropic.ts';
@@ -46,8 +49,8 @@ export const providerKinds: readonly ProviderKind[] = [
 export type ProviderEntry = { kind: string; settings: Record<string, unknown> };
 
 /**
- * Makes the providers of one configuration after another. What has not changed stays the same object, with its connections and what it
- * knows of its keys; what is gone is closed once its calls have ended.
+ * Makes the providers of one configuration after another. What has not changed stays the same object, with its
+ * connections and what it knows of its keys; what is gone is closed once its calls have ended.
  */
 export function createProviderSet(): (entries: Record<string, ProviderEntry>) => Map<string, Provider> {
   let current = new Map<string, { provider: Provider; settings: string }>();

@@ -1,4 +1,7 @@
-/** Several keys of one account take turns; one that the provider refused rests, and is only used when every other one rests too. */
+/**
+ * Several keys of one account take turns; one that the provider refused rests, and is only used when every other one
+ * rests too.
+ */
 
 export type Keyring = {
   /** The next key. A provider without keys has one that is empty. */

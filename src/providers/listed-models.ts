@@ -1,11 +1,15 @@
 /**
- * Models of clouds whose own lists are of no use here: Amazon's and Google's name what exists somewhere, at other addresses and with other
- * rights than what answers. The public price list names what is sold. Source: https://github.com/pydantic/genai-prices
+ * Models of clouds whose own lists are of no use here: Amazon's and Google's name what exists somewhere, at other
+ * addresses and with other rights than what answers. The public price list names what is sold. Source:
+ * https://github.com/pydantic/genai-prices
  */
 import { findProvider } from '@pydantic/genai-prices';
 import type { ModelInfo } from '../core/provider.ts';
 
-/** `list`: name of the cloud in the price list; `nameOf`: its name of a model → the cloud's own, undefined for what is not to be had. */
+/**
+ * `list`: name of the cloud in the price list; `nameOf`: its name of a model → the cloud's own, undefined for what is
+ * not to be had.
+ */
 function listedModels(list: string, nameOf: (id: string) => string | undefined): ModelInfo[] {
   return (findProvider({ providerId: list })?.models ?? []).flatMap((model) => {
     const id = model.deprecated ? undefined : nameOf(model.id);
@@ -14,7 +18,10 @@ function listedModels(list: string, nameOf: (id: string) => string | undefined):
   });
 }
 
-/** Amazon's names of models in `region`: those that only an inference profile serves begin with that of their part of the world. */
+/**
+ * Amazon's names of models in `region`: those that only an inference profile serves begin with that of their part of
+ * the world.
+ */
 export function bedrockModels(region: string): ModelInfo[] {
   const world = { us: 'us', eu: 'eu', ap: 'apac', ca: 'us' }[region.slice(0, 2)];
   return listedModels('aws', (id) => {

@@ -64,14 +64,20 @@ const unknown = [
   'stream_options',
 ];
 
-/** Only some models let it be chosen whether they think; to the others the field is unknown. Source: https://docs.mistral.ai/capabilities/reasoning */
+/**
+ * Only some models let it be chosen whether they think; to the others the field is unknown. Source:
+ * https://docs.mistral.ai/capabilities/reasoning
+ */
 function withEffort(body: JsonObject): JsonObject {
   const { reasoning_effort: effort, ...rest } = body;
   if (effort === undefined || !/^mistral-(small|medium)-(latest|26|3[.-]5|4)/.test(text(body['model']))) return rest;
   return { ...rest, reasoning_effort: effort === 'none' ? 'none' : 'high' };
 }
 
-/** Fields that it does not know are an error, thoughts are parts of the content here, documents have a part of their own, and ids of calls must be nine letters and digits. */
+/**
+ * Fields that it does not know are an error, thoughts are parts of the content here, documents have a part of their
+ * own, and ids of calls must be nine letters and digits.
+ */
 function adaptMessage(message: JsonObject): JsonObject {
   const { reasoning_content, ...rest } = without(message, 'reasoning', 'reasoning_details', 'annotations', 'refusal');
   const thought = text(reasoning_content);

@@ -49,7 +49,10 @@ export const openaiCompact: Dialect = {
   },
 };
 
-/** Legacy completions, relayed: a prompt as it is, several of them, `echo`, `best_of`. Whatever else speaks is asked for chats. */
+/**
+ * Legacy completions, relayed: a prompt as it is, several of them, `echo`, `best_of`. Whatever else speaks is asked for
+ * chats.
+ */
 export const openaiCompletions = (takes?: (model: string) => boolean): Dialect => ({
   ...openaiChat({}, '/completions'),
   protocol: 'openai-completions',
@@ -119,7 +122,10 @@ export const openaiImage =
   ({ body }, context) =>
     upstream.json(path, body, context);
 
-/** GET /models. Source: https://platform.openai.com/docs/api-reference/models/list; vLLM and OpenRouter add the context's length. */
+/**
+ * GET /models. Source: https://platform.openai.com/docs/api-reference/models/list; vLLM and OpenRouter add the
+ * context's length.
+ */
 export const openaiModels = (upstream: Upstream, path = '/models') =>
   async function models(signal: AbortSignal): Promise<ModelInfo[]> {
     const { data } = await upstream.get(path, signal);
@@ -141,7 +147,10 @@ export const openaiModels = (upstream: Upstream, path = '/models') =>
     });
   };
 
-/** What OpenRouter's list says of a model; others are silent. Source: https://openrouter.ai/docs/api-reference/list-available-models */
+/**
+ * What OpenRouter's list says of a model; others are silent. Source:
+ * https://openrouter.ai/docs/api-reference/list-available-models
+ */
 function listedAbilities({ supported_parameters, architecture }: JsonObject): Capability[] | undefined {
   if (!Array.isArray(supported_parameters)) return undefined;
   const takes = (name: string) => supported_parameters.includes(name);

@@ -1,6 +1,7 @@
 /**
- * What OpenAI's models take, read off their names: a field that a model does not know is a 400. Clients of other protocols cannot know, so
- * what only tunes an answer is left out or put in the model's own words; what would change it stays, for OpenAI to refuse.
+ * What OpenAI's models take, read off their names: a field that a model does not know is a 400. Clients of other
+ * protocols cannot know, so what only tunes an answer is left out or put in the model's own words; what would change it
+ * stays, for OpenAI to refuse.
  * Sources: https://platform.openai.com/docs/guides/reasoning, …/guides/latest-model (read 2026-11)
  */
 import type { ChatRequest, ReasoningEffort } from '../core/chat.ts';

@@ -28,7 +28,10 @@ export const qwen = defineProvider({
     ),
 });
 
-/** Thinking is a switch and, for those who want less of it, a number of tokens. A model that thinks cannot be made to call a tool. */
+/**
+ * Thinking is a switch and, for those who want less of it, a number of tokens. A model that thinks cannot be made to
+ * call a tool.
+ */
 function withThinking(body: JsonObject): JsonObject {
   const { reasoning_effort: effort, ...rest } = body;
   if (forcesCall(body) && (effort !== undefined || hasSwitch.test(String(body['model']))))
@@ -43,7 +46,10 @@ const hasSwitch = /^qwen(3|[4-9]|-plus|-flash|-turbo)(?!.*(instruct|coder))/;
 
 const budgets: Record<string, number> = { minimal: 512, low: 2048, medium: 8192 };
 
-/** Open models answer in one piece only when they do not think; some think always. Source: https://www.alibabacloud.com/help/en/model-studio/deep-thinking */
+/**
+ * Open models answer in one piece only when they do not think; some think always. Source:
+ * https://www.alibabacloud.com/help/en/model-studio/deep-thinking
+ */
 function streamsOnly({ model, reasoning_effort: effort, enable_thinking: thinks }: JsonObject): boolean {
   const name = String(model);
   if (/^(qwq|qvq)|omni/.test(name)) return true;

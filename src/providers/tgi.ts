@@ -26,7 +26,10 @@ export const tgi = defineProvider({
     ),
 });
 
-/** JSON without a schema is a schema that any object keeps to. Source: https://huggingface.co/docs/text-generation-inference/guidance */
+/**
+ * JSON without a schema is a schema that any object keeps to. Source:
+ * https://huggingface.co/docs/text-generation-inference/guidance
+ */
 function withFormat(body: JsonObject): JsonObject {
   if (object(body['response_format'])['type'] !== 'json_object') return body;
   return { ...body, response_format: { type: 'json_object', value: { type: 'object' } } };

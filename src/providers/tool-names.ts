@@ -1,7 +1,9 @@
 /**
- * Tool names that a provider would refuse: agents make names longer than the 64 characters, or of other characters, than most APIs take
- * (`mcp__server__…` of Claude Code; dots and slashes of MCP servers). The model gets another name, the client never sees it.
- * Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools, https://ai.google.dev/api/caching#FunctionDeclaration
+ * Tool names that a provider would refuse: agents make names longer than the 64 characters, or of other characters,
+ * than most APIs take (`mcp__server__…` of Claude Code; dots and slashes of MCP servers). The model gets another name,
+ * the client never sees it.
+ * Source: https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools,
+ * https://ai.google.dev/api/caching#FunctionDeclaration
  */
 import { createHash } from 'node:crypto';
 import type { AssistantPart, ChatEvent, ChatRequest, Message, ToolChoice } from '../core/chat.ts';

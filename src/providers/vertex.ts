@@ -70,7 +70,10 @@ function hostOf(location: string): string {
   return `${location}-aiplatform.googleapis.com`;
 }
 
-/** Google's library finds the credentials (a file, the environment, the machine's own), fetches a token and renews it. It is large: loaded at first need. */
+/**
+ * Google's library finds the credentials (a file, the environment, the machine's own), fetches a token and renews it.
+ * It is large: loaded at first need.
+ */
 function tokenSigner(keyFile: string | undefined) {
   let auth: Promise<GoogleAuth> | undefined;
   const load = async () => {

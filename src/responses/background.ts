@@ -100,7 +100,10 @@ export function createBackground(
   }
 
   return {
-    /** Throws what is wrong with the request, an unknown model included; the response itself then runs on its own and fails on its own. */
+    /**
+     * Throws what is wrong with the request, an unknown model included; the response itself then runs on its own and
+     * fails on its own.
+     */
     async start(body: JsonObject, enter: (signal: AbortSignal) => Promise<Caller>): Promise<ResponseResource> {
       const controller = new AbortController();
       const caller = await enter(controller.signal);

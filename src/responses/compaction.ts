@@ -70,8 +70,8 @@ export async function compact(conversation: Conversation, options: CompactionOpt
 }
 
 /**
- * Items, compactions among them → the conversation that they stand for. What lies before the last compaction is in it and goes, but
- * for instructions that it does not know. Throws invalid_encrypted_content.
+ * Items, compactions among them → the conversation that they stand for. What lies before the last compaction is in it
+ * and goes, but for instructions that it does not know. Throws invalid_encrypted_content.
  */
 export function conversationOf(items: readonly Item[], owner: string, sealer: Sealer): Conversation {
   const last = items.findLastIndex(({ type }) => type === 'compaction');

@@ -17,7 +17,10 @@ export type Context = {
   previousId: string | undefined;
 };
 
-/** What one connection remembers of its responses: everything said up to and including each; `stored` ones are in the store too. */
+/**
+ * What one connection remembers of its responses: everything said up to and including each; `stored` ones are in the
+ * store too.
+ */
 export type Memory = { get(id: string): { items: readonly Item[]; stored: boolean } | undefined };
 
 export type Stores = { responses: ResponseStore; conversations: ConversationStore };

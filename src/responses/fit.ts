@@ -28,9 +28,10 @@ const maxCompactions = 4;
 const maxTruncations = 12;
 
 /**
- * Ask the model to continue the conversation. Where the client allows it and the context is too long, it is made shorter and
- * asked again: `context_management` compacts above its threshold and wherever the model refuses, `truncation: auto` drops the oldest.
- * Throws what the model's provider throws, context_length_exceeded where nothing may or can go.
+ * Ask the model to continue the conversation. Where the client allows it and the context is too long, it is made
+ * shorter and asked again: `context_management` compacts above its threshold and wherever the model refuses,
+ * `truncation: auto` drops the oldest. Throws what the model's provider throws, context_length_exceeded where nothing
+ * may or can go.
  */
 export async function askWithin(whole: Conversation, options: FitOptions): Promise<Fitted> {
   const { caller, settings, callOf, managedThere } = options;

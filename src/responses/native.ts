@@ -1,6 +1,6 @@
 /**
- * Responses for a provider that speaks this protocol itself: nothing of its own kinds of items, tools and settings is lost. It gets the
- * whole context with every request and stores nothing; what it says becomes events of our response.
+ * Responses for a provider that speaks this protocol itself: nothing of its own kinds of items, tools and settings is
+ * lost. It gets the whole context with every request and stores nothing; what it says becomes events of our response.
  */
 import { ViaductError } from '../core/errors.ts';
 import { isObject, type JsonObject } from '../core/json.ts';
@@ -13,8 +13,8 @@ import { isSealedHere } from './seal.ts';
 import { hasForeignCompaction } from './sealed-items.ts';
 
 /**
- * True when nothing of this request is ours to know: nothing stored, nothing sealed here. Then a provider of this protocol may get it as
- * it is.
+ * True when nothing of this request is ours to know: nothing stored, nothing sealed here. Then a provider of this
+ * protocol may get it as it is.
  */
 export function standsAlone({ previous_response_id, conversation, input }: JsonObject): boolean {
   return previous_response_id == null && conversation == null && !(Array.isArray(input) && input.some(isOurs));
@@ -27,8 +27,8 @@ function isOurs(item: unknown): boolean {
 }
 
 /**
- * Whether compaction is left to the model's providers: all targets have their own, or a compaction of theirs is in the conversation
- * already. A route that mixes them with others is compacted here, so that every target can go on.
+ * Whether compaction is left to the model's providers: all targets have their own, or a compaction of theirs is in the
+ * conversation already. A route that mixes them with others is compacted here, so that every target can go on.
  */
 export async function compactsItself({ latest }: Conversation, { model }: Settings, caller: Caller): Promise<boolean> {
   const able = await caller.speaks('openai-responses-compact', model);
@@ -106,7 +106,10 @@ function encodeItem(item: Item, open: OpenReasoning): JsonObject[] {
 
 const textOf = (parts: { text: string }[]) => parts.map(({ text }) => text).join('\n\n');
 
-/** The provider's reply as events of its stream, in batches; a reply in one piece as the last event of each item and of the response. */
+/**
+ * The provider's reply as events of its stream, in batches; a reply in one piece as the last event of each item and of
+ * the response.
+ */
 export async function* nativeEvents({ body, headers }: RelayReply): AsyncGenerator<JsonObject[], void, void> {
   if (!/event-stream/.test(headers['content-type'] ?? '')) {
     const chunks: Buffer[] = [];

@@ -120,7 +120,10 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
       return prepareTurn(body, caller, deps, { ...options, keep: (turn) => keep(turn, caller.owner) });
     },
 
-    /** A response that runs on without its client: as it is while it is queued. `enter` lets the caller in once more, with a signal that is ours. */
+    /**
+     * A response that runs on without its client: as it is while it is queued. `enter` lets the caller in once more,
+     * with a signal that is ours.
+     */
     async startBackground(
       body: JsonObject,
       enter: (signal: AbortSignal) => Promise<Caller>,
@@ -162,8 +165,8 @@ export async function createResponses({ db, secret, now, exclusive }: ResponsesO
     },
 
     /**
-     * A conversation → the one item that stands for it, and what making it took; where the model's providers have their own compaction,
-     * their reply. Throws as `prepare` does.
+     * A conversation → the one item that stands for it, and what making it took; where the model's providers have their
+     * own compaction, their reply. Throws as `prepare` does.
      */
     async compact(body: JsonObject, caller: Caller): Promise<Compaction | (Served & { relay: RelayReply })> {
       const { settings, conversation } = await contextOf(body, caller);

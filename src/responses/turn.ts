@@ -72,8 +72,9 @@ export type Turn = {
   /** Instead of `events`: the response ends without the model having been asked; a later one may continue it. */
   skip(): AsyncGenerator<ResponseEvent[], void, void>;
   /**
-   * The events, one batch per batch of the model's; starts what `begin` has not. After `queued` the response exists already. A failure becomes events, nothing is thrown. When
-   * the reader stops early, or the caller has left, the turn is cancelled.
+   * The events, one batch per batch of the model's; starts what `begin` has not. After `queued` the response exists
+   * already. A failure becomes events, nothing is thrown. When the reader stops early, or the caller has left, the turn
+   * is cancelled.
    */
   events(options?: { queued?: boolean }): AsyncGenerator<ResponseEvent[], void, void>;
 };

@@ -1,9 +1,10 @@
 /**
  * Every change to the tables, in order. Append only: a released migration is never edited or removed.
  *
- * To add tables: write `migrations/NNNN-name.ts` with the next free number, exporting one `Migration` with `up` only (there is no way
- * back but the backup), list it here, write the queries as `src/store/NAME.ts`, and add its tables' type to schema.ts.
- * Use Kysely's schema builder, and `bigint` (not `integer`) for times, sizes and money: SQLite does not care, PostgreSQL does.
+ * To add tables: write `migrations/NNNN-name.ts` with the next free number, exporting one `Migration` with `up` only
+ * (there is no way back but the backup), list it here, write the queries as `src/store/NAME.ts`, and add its tables'
+ * type to schema.ts. Use Kysely's schema builder, and `bigint` (not `integer`) for times, sizes and money: SQLite does
+ * not care, PostgreSQL does.
  */
 import type { Migration } from 'kysely/migration';
 import { boundary } from './migrations/0001-boundary.ts';

@@ -25,6 +25,7 @@ export type Limits = {
 };
 
 /**
- * `admin` may do everything, `manager` what concerns the own team, `viewer` only look; `member` may use models and nothing of /admin.
+ * `admin` may do everything, `manager` what concerns the own team, `viewer` only look; `member` may use models and
+ * nothing of /admin.
  */
 export type Role = 'admin' | 'manager' | 'viewer' | 'member';

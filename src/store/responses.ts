@@ -150,7 +150,10 @@ export function responseStore(db: Kysely<Database>) {
       return { id, status: row.status, background: row.background === 1, resource, leaseUntil: row.lease_until };
     },
 
-    /** True when there was one of this owner. Responses that continued it continue the one before it: their chain goes on without. */
+    /**
+     * True when there was one of this owner. Responses that continued it continue the one before it: their chain goes
+     * on without.
+     */
     async remove(owner: string, id: string): Promise<boolean> {
       return db.transaction().execute(async (tx) => {
         const removed = await tx

@@ -1,4 +1,7 @@
-/** One counter for every change of keys, teams and budgets, so that an instance sees with one small query that another changed something. */
+/**
+ * One counter for every change of keys, teams and budgets, so that an instance sees with one small query that another
+ * changed something.
+ */
 import type { Kysely, Transaction } from 'kysely';
 import type { Database } from './schema.ts';
 

@@ -56,7 +56,10 @@ export function teamStore(db: Kysely<Database>) {
       });
     },
 
-    /** Takes the members and budgets along; what the team used stays in the ledger. Fails while the team has keys that are not revoked. */
+    /**
+     * Takes the members and budgets along; what the team used stays in the ledger. Fails while the team has keys that
+     * are not revoked.
+     */
     async remove(id: string): Promise<'removed' | 'unknown' | 'has keys'> {
       return db.transaction().execute(async (transaction) => {
         const key = await transaction

@@ -1,4 +1,7 @@
-/** The Anthropic door with Anthropic's own client, before any model: shapes, errors, streams. anthropic-local.test.ts has the real models. */
+/**
+ * The Anthropic door with Anthropic's own client, before any model: shapes, errors, streams. anthropic-local.test.ts
+ * has the real models.
+ */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

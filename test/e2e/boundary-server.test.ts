@@ -1,4 +1,7 @@
-/** Keys, teams, limits, budgets and the guards of the socket, on the real server with the real commands and the clients' own SDKs. */
+/**
+ * Keys, teams, limits, budgets and the guards of the socket, on the real server with the real commands and the clients'
+ * own SDKs.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Sources of an answer through the real server, read by the clients' own libraries: from providers that name them each in its way, through
- * every door that has a place for them, and back with the next turn.
+ * Sources of an answer through the real server, read by the clients' own libraries: from providers that name them each
+ * in its way, through every door that has a place for them, and back with the next turn.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Legacy completions to a provider that has them: its bytes and not ours, several prompts in one request, usage counted all the same. */
+/**
+ * Legacy completions to a provider that has them: its bytes and not ours, several prompts in one request, usage counted
+ * all the same.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

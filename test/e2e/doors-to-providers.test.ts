@@ -1,6 +1,6 @@
 /**
- * Every front door to every protocol of a provider, through the real server: its clients outside, and behind it an upstream that replays
- * what the provider really answered.
+ * Every front door to every protocol of a provider, through the real server: its clients outside, and behind it an
+ * upstream that replays what the provider really answered.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

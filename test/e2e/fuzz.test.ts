@@ -1,6 +1,6 @@
 /**
- * Made-up requests for every endpoint of /openapi.json, right and wrong ones, against the real server: nothing breaks, and each refusal is in
- * the shape of its door. FUZZ_EXAMPLES says how many per endpoint, FUZZ_SEED repeats a run.
+ * Made-up requests for every endpoint of /openapi.json, right and wrong ones, against the real server: nothing breaks,
+ * and each refusal is in the shape of its door. FUZZ_EXAMPLES says how many per endpoint, FUZZ_SEED repeats a run.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

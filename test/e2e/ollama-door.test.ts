@@ -1,4 +1,7 @@
-/** The Ollama door with Ollama's own client, before any model: shapes, errors, streams. ollama-local.test.ts has the real models. */
+/**
+ * The Ollama door with Ollama's own client, before any model: shapes, errors, streams. ollama-local.test.ts has the
+ * real models.
+ */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { Ollama } from 'ollama';

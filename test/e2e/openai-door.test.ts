@@ -1,4 +1,7 @@
-/** The OpenAI door with OpenAI's own client, before any model: shapes, errors, streams. openai-local.test.ts has the real models. */
+/**
+ * The OpenAI door with OpenAI's own client, before any model: shapes, errors, streams. openai-local.test.ts has the
+ * real models.
+ */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,4 +1,7 @@
-/** Hosted providers through the proxy that the environment names: a real one, with CONNECT for https and whole addresses for http. */
+/**
+ * Hosted providers through the proxy that the environment names: a real one, with CONNECT for https and whole addresses
+ * for http.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server as HttpServer, request as httpRequest } from 'node:http';

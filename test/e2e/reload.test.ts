@@ -1,4 +1,7 @@
-/** A running server whose configuration, certificate and surroundings change: no stream is dropped, /readyz says what is missing. */
+/**
+ * A running server whose configuration, certificate and surroundings change: no stream is dropped, /readyz says what is
+ * missing.
+ */
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request as httpsRequest } from 'node:https';

@@ -1,7 +1,7 @@
 /**
- * Open Responses' compliance suite, as it is sent: against a real local model that sees, and against kinds of providers that do not speak
- * Responses themselves, of every protocol, played from recordings. (For those that do: responses-native.test.ts.) Its 17th test checks its own
- * schema and asks no server.
+ * Open Responses' compliance suite, as it is sent: against a real local model that sees, and against kinds of providers
+ * that do not speak Responses themselves, of every protocol, played from recordings. (For those that do:
+ * responses-native.test.ts.) Its 17th test checks its own schema and asks no server.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

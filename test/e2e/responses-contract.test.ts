@@ -1,6 +1,6 @@
 /**
- * What Open Responses' own compliance suite (17 tests, 2026-04-24) asks of a server, in our words, with a scripted model; every reply and
- * event is checked against both published contracts.
+ * What Open Responses' own compliance suite (17 tests, 2026-04-24) asks of a server, in our words, with a scripted
+ * model; every reply and event is checked against both published contracts.
  * Source: https://github.com/openresponses/openresponses
  */
 import assert from 'node:assert/strict';

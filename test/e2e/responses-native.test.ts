@@ -1,4 +1,7 @@
-/** A provider that speaks the Responses API itself, replayed from a recording of OpenAI: nothing of its own is lost, state is kept here. */
+/**
+ * A provider that speaks the Responses API itself, replayed from a recording of OpenAI: nothing of its own is lost,
+ * state is kept here.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';

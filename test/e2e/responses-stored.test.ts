@@ -1,4 +1,7 @@
-/** State of the Responses API with OpenAI's own client and a scripted model: chains, conversations, background, tenants, restarts. */
+/**
+ * State of the Responses API with OpenAI's own client and a scripted model: chains, conversations, background, tenants,
+ * restarts.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** Pictures of coloured shapes through every door, inline and by URL: the model names colour and shape, bad pictures are refused. */
+/**
+ * Pictures of coloured shapes through every door, inline and by URL: the model names colour and shape, bad pictures are
+ * refused.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

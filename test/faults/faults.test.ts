@@ -1,6 +1,6 @@
 /**
- * An upstream that fails in every way, behind the real server: each case ends in a right answer from a fallback or one clear error, nothing
- * hangs, nothing is billed twice, and no word or address of the upstream comes out.
+ * An upstream that fails in every way, behind the real server: each case ends in a right answer from a fallback or one
+ * clear error, nothing hangs, nothing is billed twice, and no word or address of the upstream comes out.
  */
 import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';

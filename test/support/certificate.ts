@@ -5,7 +5,10 @@ import { join } from 'node:path';
 
 export type Certificate = { key: string; cert: string };
 
-/** `key.pem` and `cert.pem` in `folder`, good for these host names for two days; each takes the place of an older one at once. Gives their paths. */
+/**
+ * `key.pem` and `cert.pem` in `folder`, good for these host names for two days; each takes the place of an older one at
+ * once. Gives their paths.
+ */
 export function makeCertificate(folder: string, ...names: [string, ...string[]]): Certificate {
   const paths = { key: join(folder, 'key.pem'), cert: join(folder, 'cert.pem') };
   const made = { key: join(folder, 'new-key.pem'), cert: join(folder, 'new-cert.pem') };

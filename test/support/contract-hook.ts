@@ -1,7 +1,8 @@
 /**
- * Imported before a test's own modules by scripts/test.mjs, by the helpers that make apps, and into every server that server.ts starts:
- * each reply, stream event and WebSocket message that a server of ours gives in this process is checked against the published contracts,
- * whatever test asked and whatever client heard. What is found fails the test file, or the test that closes the server.
+ * Imported before a test's own modules by scripts/test.mjs, by the helpers that make apps, and into every server that
+ * server.ts starts: each reply, stream event and WebSocket message that a server of ours gives in this process is
+ * checked against the published contracts, whatever test asked and whatever client heard. What is found fails the test
+ * file, or the test that closes the server.
  */
 import { subscribe } from 'node:diagnostics_channel';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';

@@ -1,4 +1,7 @@
-/** Which published contract describes what a door says. Anthropic publishes none that we have: only its errors' shape is checked. */
+/**
+ * Which published contract describes what a door says. Anthropic publishes none that we have: only its errors' shape is
+ * checked.
+ */
 import assert from 'node:assert/strict';
 import { contract, eventsOf } from './contract.ts';
 import { checkEvent, checkEvents, checkResponse } from './responses-contract.ts';
@@ -72,7 +75,8 @@ function checkBody(door: Door, method: string, path: string, value: unknown) {
 const isResponse = (value: unknown) => (value as Wire | null)?.['object'] === 'response' && 'output' in (value as Wire);
 
 /**
- * What a provider of the door's own protocol says goes through untouched, as old or as odd as it is. Only ours have ids of this form.
+ * What a provider of the door's own protocol says goes through untouched, as old or as odd as it is. Only ours have ids
+ * of this form.
  */
 function isRelayed(value: unknown): boolean {
   const { id, object } = value as Wire;
@@ -120,8 +124,9 @@ function checkLines(method: string, path: string, body: string, whole: boolean) 
 const wholeEvents = (body: string) => body.slice(0, body.lastIndexOf('\n\n') + 1);
 
 /**
- * A copy without what OpenAI itself sends and its contract leaves out: vectors in base64 (its README names them), chunks of completions
- * that are not the last, calls of free-text tools in chunks, and messages of the user in a list of stored ones (its own example has one).
+ * A copy without what OpenAI itself sends and its contract leaves out: vectors in base64 (its README names them),
+ * chunks of completions that are not the last, calls of free-text tools in chunks, and messages of the user in a list
+ * of stored ones (its own example has one).
  */
 function asDescribed(path: string, value: Wire): Wire {
   const copy = structuredClone(value) as { data?: Wire[]; choices?: (Wire & { delta?: { tool_calls?: Wire[] } })[] };

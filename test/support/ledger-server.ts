@@ -1,4 +1,7 @@
-/** A small server for the kill test: every request is accounted for and then answered. Home folder and database are its arguments. */
+/**
+ * A small server for the kill test: every request is accounted for and then answered. Home folder and database are its
+ * arguments.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAccount, openLedger } from '../../src/gateway/account.ts';

@@ -1,6 +1,7 @@
 /**
- * What Open Responses' own compliance suite (17 tests, read 2026-09) sends to a server and asks of its answers, in our words. Replies and
- * events are checked against both published contracts beside that. Source: https://github.com/openresponses/openresponses
+ * What Open Responses' own compliance suite (17 tests, read 2026-09) sends to a server and asks of its answers, in our
+ * words. Replies and events are checked against both published contracts beside that. Source:
+ * https://github.com/openresponses/openresponses
  */
 import assert from 'node:assert/strict';
 import { contract, eventsOf } from './contract.ts';

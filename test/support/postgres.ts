@@ -1,4 +1,7 @@
-/** A real PostgreSQL server, thrown away afterwards: from Debian's package, in a folder of its own, on a Unix socket and a free port. */
+/**
+ * A real PostgreSQL server, thrown away afterwards: from Debian's package, in a folder of its own, on a Unix socket and
+ * a free port.
+ */
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -20,7 +20,10 @@ export const pythonWithClients = (): Promise<string> =>
     ],
   );
 
-/** Path of a Python in the environment `name`, made by `installs` (arguments of pip) when it is not there or was made for another `purpose`. */
+/**
+ * Path of a Python in the environment `name`, made by `installs` (arguments of pip) when it is not there or was made
+ * for another `purpose`.
+ */
 export async function virtualEnvironment(name: string, purpose: string[], installs: string[][]): Promise<string> {
   const folder = join(cacheFolder, name);
   const python = join(folder, 'bin/python');

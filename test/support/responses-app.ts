@@ -1,4 +1,7 @@
-/** A server in this process with everything that the Responses API needs, and one scripted model. Each key is a tenant of its own. */
+/**
+ * A server in this process with everything that the Responses API needs, and one scripted model. Each key is a tenant
+ * of its own.
+ */
 import './contract-hook.ts';
 import type { AddressInfo } from 'node:net';
 import { createApp } from '../../src/api/app.ts';

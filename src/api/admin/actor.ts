@@ -40,7 +40,10 @@ export type Actor = {
 
 export type AdminExchange = { request: FastifyRequest; reply: FastifyReply; actor: Actor; services: AdminServices };
 
-/** An endpoint of /admin. `needs`: `read` is for whoever may see something, `manage` for managers of some team, `admin` for administrators. */
+/**
+ * An endpoint of /admin. `needs`: `read` is for whoever may see something, `manage` for managers of some team, `admin`
+ * for administrators.
+ */
 export type AdminEndpoint = {
   method: Endpoint['method'];
   path: string;
@@ -167,7 +170,10 @@ export const maySee = ({ visible }: Actor, teamId: string | null) =>
 export const mayManage = ({ managed }: Actor, teamId: string | null) =>
   managed === 'all' || (teamId !== null && managed.includes(teamId));
 
-/** Narrow a wish for one team, by id or name, to what the actor may see: team ids, or undefined for everything. Throws not_found. */
+/**
+ * Narrow a wish for one team, by id or name, to what the actor may see: team ids, or undefined for everything. Throws
+ * not_found.
+ */
 export async function visibleTeams(
   actor: Actor,
   wanted: string | undefined,

@@ -1,4 +1,7 @@
-/** The door of administration: keys, teams, budgets, usage, the log, the audit log, sign-in. Adding a resource = its file and its line here. */
+/**
+ * The door of administration: keys, teams, budgets, usage, the log, the audit log, sign-in. Adding a resource = its
+ * file and its line here.
+ */
 import type { FrontDoor } from '../define.ts';
 import { type AdminServices, guarded } from './actor.ts';
 import { audit } from './audit.ts';

@@ -1,4 +1,7 @@
-/** Sign-in with an OpenID Connect provider: authorization code with PKCE, state and nonce. https://openid.net/specs/openid-connect-core-1_0.html */
+/**
+ * Sign-in with an OpenID Connect provider: authorization code with PKCE, state and nonce.
+ * https://openid.net/specs/openid-connect-core-1_0.html
+ */
 import * as client from 'openid-client';
 import { ViaductError } from '../../core/errors.ts';
 import type { Role } from '../../store/policy.ts';

@@ -76,7 +76,10 @@ function invalid(param: string, value: unknown, expected: string) {
   return new ViaductError('invalid_request', message, { param });
 }
 
-/** What every piece of the answer says of itself: made when it is needed, for a relayed answer never. The fingerprint of a local model is that of its weights. */
+/**
+ * What every piece of the answer says of itself: made when it is needed, for a relayed answer never. The fingerprint of
+ * a local model is that of its weights.
+ */
 function contextOf({ services }: Exchange, body: JsonObject): (served?: Served) => StreamContext {
   let context: StreamContext | undefined;
   return (served) => {
@@ -103,8 +106,8 @@ const field = (value: unknown, name: string): unknown =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 
 /**
- * Several answers, or one that is to be kept: never relayed, as no provider's answer is the whole of ours. `n` answers are `n` calls
- * side by side; with a seed each has its own, counted up from it.
+ * Several answers, or one that is to be kept: never relayed, as no provider's answer is the whole of ours. `n` answers
+ * are `n` calls side by side; with a seed each has its own, counted up from it.
  */
 async function answerOurselves(
   exchange: Exchange,

@@ -18,7 +18,10 @@ import { type ConnectionMemory, createConnectionMemory } from './responses-memor
 
 const path = '/v1/responses';
 const maxMessageBytes = 20 * 2 ** 20;
-/** Beyond this the connection is closed in the middle of the message; up to it, the message is refused and the connection kept. */
+/**
+ * Beyond this the connection is closed in the middle of the message; up to it, the message is refused and the
+ * connection kept.
+ */
 const maxPayload = 32 * 2 ** 20;
 /** The same as for bodies over HTTP. */
 const deepestMessage = 256;

@@ -48,7 +48,10 @@ export function nativeRequest({ method = 'GET', url = '/', headers }: IncomingMe
   return { method, path, headers: kept(headers) };
 }
 
-/** Whether some server on the way may read it as a path above the provider's API: dots, slashes and backslashes encoded however often. */
+/**
+ * Whether some server on the way may read it as a path above the provider's API: dots, slashes and backslashes encoded
+ * however often.
+ */
 function climbs(path: string): boolean {
   const [pathname = ''] = path.split('?', 1);
   const plain = pathname.replace(/%(?:25)*(2e|2f|5c)/gi, (_all, code: string) =>

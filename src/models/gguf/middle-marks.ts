@@ -1,7 +1,10 @@
 /** The tokens by which a model is asked to fill in the middle of a text. */
 import type { Json } from '../../core/json.ts';
 
-/** What stands before the text that precedes a gap, before the text that follows it, and before what fills it: ids, or texts of tokens. */
+/**
+ * What stands before the text that precedes a gap, before the text that follows it, and before what fills it: ids, or
+ * texts of tokens.
+ */
 export type MiddleMarks = { prefix: number | string; suffix: number | string; middle: number | string };
 
 /** How model families spell the marks of filling in the middle: before the prefix, the suffix and the middle. */

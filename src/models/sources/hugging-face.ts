@@ -140,7 +140,10 @@ const stem = ({ path }: RepositoryFile) => (path.split('/').at(-1) ?? '').replac
 /** Which quantisation stands for none: good answers for its size come first. */
 const preferred = ['Q4_K_M', 'Q4_K_S', 'Q4_0', 'Q5_K_M', 'Q8_0'];
 
-/** The one file that `:QUANT` means: a quantisation in its name, or its whole name. Throws model_not_found, naming what there is. */
+/**
+ * The one file that `:QUANT` means: a quantisation in its name, or its whole name. Throws model_not_found, naming what
+ * there is.
+ */
 function chooseWeights(files: RepositoryFile[], { tag, given, namespace, model }: ModelName): RepositoryFile {
   const all = files.filter((file) => /\.gguf$/i.test(file.path) && !isProjector(file) && !/imatrix/i.test(file.path));
   const repository = `${namespace}/${model}`;

@@ -20,7 +20,10 @@ const maxTools = 1024;
 const maxCalls = 8;
 const emptyObject: JsonObject = { type: 'object', properties: {}, additionalProperties: false };
 
-/** Throws invalid_request for a choice of a tool that is not there, or too many tools; invalid_json_schema for arguments that are no object. */
+/**
+ * Throws invalid_request for a choice of a tool that is not there, or too many tools; invalid_json_schema for arguments
+ * that are no object.
+ */
 export function planTools({ tools = [], toolChoice = 'auto', parallelToolCalls }: ChatRequest): ToolPlan {
   if (tools.length > maxTools)
     throw new ViaductError('invalid_request', `There are ${tools.length} tools; at most ${maxTools} are allowed.`, {

@@ -21,8 +21,8 @@ const sameName = [
 ];
 
 /**
- * Fields for `/completion` and `/v1/chat/completions` alike, for a model with `vocabulary` tokens. Throws invalid_request for a bad
- * logit_bias.
+ * Fields for `/completion` and `/v1/chat/completions` alike, for a model with `vocabulary` tokens. Throws
+ * invalid_request for a bad logit_bias.
  * Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
  */
 export function samplingFields(request: ChatRequest, params: JsonObject, vocabulary?: number): JsonObject {
@@ -66,7 +66,10 @@ export function stopSequences(request: ChatRequest, params: JsonObject): string[
   return [...new Set([...(request.stop ?? []), ...ofModel])].filter((word) => word !== '');
 }
 
-/** The engine keeps 32 bits, of which all ones means "random": a Modelfile may ask for that, a request that names a seed does not. */
+/**
+ * The engine keeps 32 bits, of which all ones means "random": a Modelfile may ask for that, a request that names a seed
+ * does not.
+ */
 function seed(value: number): number {
   return Number(BigInt.asUintN(32, BigInt(Math.trunc(value)))) % 0xffffffff;
 }

@@ -5,7 +5,10 @@ import { scanJson, skipBlank, skipSeparator } from './json-text.ts';
 import { pythonic } from './python-calls.ts';
 import { broken, type Known, no, type Reading, type Syntax, undecided, unfinished, wait } from './reading.ts';
 
-/** `{"name": "f", "arguments": {…}}` without any mark, the commonest slip; later than at the beginning only when the name is a tool's. */
+/**
+ * `{"name": "f", "arguments": {…}}` without any mark, the commonest slip; later than at the beginning only when the
+ * name is a tool's.
+ */
 export const bare: Syntax = {
   marker: '{',
   read(text, known, ended) {
