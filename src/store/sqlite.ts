@@ -92,7 +92,11 @@ type Thread = {
 function startThread(path: string): Thread {
   // Source runs as .ts and the build as .js: the worker's file has the same ending as this one.
   const extension = extname(fileURLToPath(import.meta.url));
-  const worker = new Worker(new URL(`./sqlite-worker${extension}`, import.meta.url), { workerData: { path } });
+  const worker = new Worker(new URL(`./sqlite-worker${extension}`, import.meta.url), {
+    workerData: { path },
+    // Megabytes. What a statement needs is gone when it has run: more would only lie there.
+    resourceLimits: { maxYoungGenerationSizeMb: 3 },
+  });
   worker.unref();
   const waiting = new Map<number, PromiseWithResolvers<Rows>>();
   let nextId = 0;
