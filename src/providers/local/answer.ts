@@ -1,13 +1,12 @@
 /** What the engine says, turned into events: thoughts split off, calls found and checked, tokens counted. */
-import { randomUUID } from 'node:crypto';
 import { jsonrepair } from 'jsonrepair';
 import type { ChatEvent, TokenLogprob } from '../../core/chat.ts';
+import { createCallJudge } from './call-judge.ts';
 import { type CallFragment, createCallReader } from './call-reader.ts';
 import type { EngineDelta, EngineEnd } from './engine-stream.ts';
-import { callKey } from './repeated-calls.ts';
-import { createThinkSplitter } from './think-splitter.ts';
+import { createThinkSplitter, type Said } from './think-splitter.ts';
 import type { CheckedCall, ToolChecker } from './tool-check.ts';
-import { createToolFinder } from './tool-finder.ts';
+import { createToolFinder, type Found } from './tool-finder.ts';
 import type { FoundCall } from './tool-syntax.ts';
 
 export type AnswerOptions = {
@@ -53,60 +52,26 @@ export type Answer = {
   readonly end: EngineEnd | undefined;
 };
 
-/** Calls in one answer, beyond which a model is taken to have lost its way. */
-const mostCalls = 64;
-
 export function createAnswer(options: AnswerOptions): Answer {
-  const { mode, checker, exact, many } = options;
+  const { mode, checker, exact } = options;
   const splitter = createThinkSplitter(options.opened);
   const finder = mode === 'find' ? createToolFinder(options.callable, options.document) : undefined;
   const reader = mode === 'calls' ? createCallReader() : undefined;
+  const calls = createCallJudge(options);
   const counts = { prompt: 0, cached: 0, output: 0, reasoning: 0 };
-  const given = new Set<string>();
   const native = new Map<number, { name: string; json: string }>();
   let said = '';
-  let calls = 0;
   let complete = false;
-  let repeated = false;
   let spoken = false;
   let closed = false;
-  let rejected: Answer['rejected'];
   let end: EngineEnd | undefined;
   let logprobs: TokenLogprob[] = [];
+  /** The forced call that is being written. */
   let current: { name: string; json: string } | undefined;
 
-  const invented = () => rejected?.invented === true && calls === 0 && !spoken;
-
-  const call = (name: string, json: string): ChatEvent[] => {
-    const index = calls++;
-    return [
-      { type: 'tool-call', index, id: `call_${randomUUID().replaceAll('-', '').slice(0, 24)}`, name },
-      ...(json ? [{ type: 'tool-input' as const, index, json }] : []),
-    ];
-  };
-
-  const judge = ({ name, input }: FoundCall): ChatEvent[] => {
-    if (!checker || complete) return [];
-    const checked = checker.check(name, input);
-    options.judged(checked.state);
-    if (checked.state === 'rejected') {
-      rejected ??= checked;
-      return [];
-    }
-    const key = callKey(checked.name, checked.arguments);
-    if (given.has(key)) {
-      // Small models say the same call again and again: nothing else will come.
-      complete = true;
-      return [];
-    }
-    given.add(key);
-    if (options.answered?.has(key)) {
-      repeated = true;
-      return [];
-    }
-    if (!many || given.size === mostCalls) complete = true;
-    return call(checked.name, checked.arguments);
-  };
+  const isComplete = () => complete || calls.full;
+  const invented = () => calls.rejected?.invented === true && calls.count === 0 && !spoken;
+  const judge = (call: FoundCall): ChatEvent[] => (isComplete() ? [] : calls.judge(call));
 
   const text = (words: string): ChatEvent[] => {
     const event: ChatEvent = { type: 'text', text: words, ...(logprobs.length > 0 && { logprobs }) };
@@ -114,30 +79,31 @@ export function createAnswer(options: AnswerOptions): Answer {
     return [event];
   };
 
-  const found = (items: ReturnType<NonNullable<typeof finder>['push']>): ChatEvent[] =>
-    items.flatMap((item) => {
-      if (complete) return [];
-      if (item.kind === 'calls') return item.calls.flatMap(judge);
-      if (item.kind === 'text') {
+  const found = (item: Found): ChatEvent[] => {
+    if (isComplete()) return [];
+    switch (item.kind) {
+      case 'calls':
+        return item.calls.flatMap(judge);
+      case 'broken':
+        calls.reject('it is not whole or not JSON');
+        return [];
+      case 'text':
         // What follows a call is the model making up the result.
-        complete = calls > 0 || repeated || invented();
+        complete = calls.count > 0 || calls.repeated || invented();
         if (complete) return [];
         spoken ||= item.text.trim() !== '';
         return text(item.text);
-      }
-      options.judged('rejected');
-      rejected ??= { state: 'rejected', name: undefined, reason: 'it is not whole or not JSON' };
-      return [];
-    });
+    }
+  };
 
   const forced = (fragment: CallFragment): ChatEvent[] => {
     switch (fragment.kind) {
       case 'start':
         current = { name: fragment.name, json: '' };
-        return exact ? call(fragment.name, '') : [];
+        return exact ? calls.give(fragment.name, '') : [];
       case 'input':
         if (current) current.json += fragment.json;
-        return exact ? [{ type: 'tool-input', index: calls - 1, json: fragment.json }] : [];
+        return exact ? calls.more(fragment.json) : [];
       case 'done': {
         const whole = current;
         current = undefined;
@@ -159,22 +125,21 @@ export function createAnswer(options: AnswerOptions): Answer {
     if (closing === undefined || checker?.check(name, json + closing).state !== 'valid') return [];
     closed = true;
     options.judged('repaired');
-    return [{ type: 'tool-input', index: calls - 1, json: closing }];
+    return calls.more(closing);
   };
 
   const say = (words: string): ChatEvent[] => {
     if (reader) return reader.push(words).flatMap(forced);
-    if (finder) return found(finder.push(words));
+    if (finder) return finder.push(words).flatMap(found);
     return text(words);
   };
 
-  const split = (pieces: ReturnType<typeof splitter.push>): ChatEvent[] =>
-    pieces.flatMap((piece): ChatEvent[] => {
-      if (piece.kind === 'text') return say(piece.text);
-      counts.reasoning++;
-      logprobs = [];
-      return [{ type: 'reasoning', text: piece.text }];
-    });
+  const split = (piece: Said): ChatEvent[] => {
+    if (piece.kind === 'text') return say(piece.text);
+    counts.reasoning++;
+    logprobs = [];
+    return [{ type: 'reasoning', text: piece.text }];
+  };
 
   return {
     push(delta) {
@@ -183,7 +148,7 @@ export function createAnswer(options: AnswerOptions): Answer {
           counts.output = delta.tokens ?? counts.output + 1;
           if (options.thoughtBudget !== undefined) said += delta.text;
           if (delta.logprobs) logprobs.push(...delta.logprobs);
-          return split(splitter.push(delta.text));
+          return splitter.push(delta.text).flatMap(split);
         case 'reasoning':
           counts.output++;
           counts.reasoning++;
@@ -207,15 +172,15 @@ export function createAnswer(options: AnswerOptions): Answer {
       }
     },
     finish() {
-      const events = split(splitter.end());
-      if (finder) events.push(...found(finder.end()));
+      const events = splitter.end().flatMap(split);
+      if (finder) events.push(...finder.end().flatMap(found));
       for (const { name, json } of native.values()) events.push(...judge({ name, input: json }));
-      if (logprobs.length > 0 && !rejected) events.push(...text(''));
+      if (logprobs.length > 0 && !calls.rejected) events.push(...text(''));
       if (current) events.push(...close(current));
       return events;
     },
     get complete() {
-      return complete;
+      return isComplete();
     },
     get overspent() {
       const { closing } = splitter;
@@ -223,10 +188,10 @@ export function createAnswer(options: AnswerOptions): Answer {
       return spent && closing ? { said, closing } : undefined;
     },
     get calls() {
-      return calls;
+      return calls.count;
     },
     get repeated() {
-      return repeated && calls === 0;
+      return calls.repeated && calls.count === 0;
     },
     get invented() {
       return invented();
@@ -235,7 +200,7 @@ export function createAnswer(options: AnswerOptions): Answer {
       return closed;
     },
     get rejected() {
-      return rejected;
+      return calls.rejected;
     },
     get end() {
       return end;
