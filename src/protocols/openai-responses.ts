@@ -12,6 +12,7 @@ export {
   foreignReasoning,
   type OpenReasoning,
 } from './openai-responses/messages.ts';
+export { withoutSeal } from './openai-responses/output.ts';
 export { createRelayScanner } from './openai-responses/relay-scanner.ts';
 export { replay } from './openai-responses/replay.ts';
 export { chatRequest, decodeRequest, encodeRequest } from './openai-responses/request.ts';
@@ -30,5 +31,5 @@ export {
   wireRequest,
 } from './openai-responses/settings.ts';
 export { createStreamDecoder, decodeFailure, decodeResponse } from './openai-responses/stream-decoder.ts';
-export { createStreamEncoder, type StreamEncoder, withoutSeal } from './openai-responses/stream-encoder.ts';
+export { createStreamEncoder, type StreamEncoder } from './openai-responses/stream-encoder.ts';
 export * from './openai-responses/wire.ts';

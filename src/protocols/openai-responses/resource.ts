@@ -1,4 +1,5 @@
 /** The response object around its output: settings echoed, failures named. Pure. */
+import type { FinishReason } from '../../core/chat.ts';
 import type { ErrorCode, ViaductError } from '../../core/errors.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/usage.ts';
@@ -97,6 +98,12 @@ export function decodeUsage(wire: unknown): Usage {
     ...(cacheWrite > 0 && { cacheWrite }),
     ...(reasoning > 0 && { reasoning }),
   };
+}
+
+/** Why the model could not say all of it; null when it did. */
+export function encodeIncomplete(reason: FinishReason): ResponseResource['incomplete_details'] {
+  if (reason === 'length') return { reason: 'max_output_tokens' };
+  return reason === 'content-filter' ? { reason: 'content_filter' } : null;
 }
 
 /** OpenAI's closed set of codes inside a failed response; what is not there is `server_error`. */
