@@ -8,7 +8,7 @@ import type { CallContext, CallReport, Cancel } from '../core/provider.ts';
 import type { Usage } from '../core/usage.ts';
 import { Canceller } from '../lib/cancel.ts';
 import { createDeadlines, type Deadline } from '../lib/deadlines.ts';
-import { contextOf, type Target } from './route.ts';
+import { contextOf, type Target } from './route/target.ts';
 
 /** One request to one target, from its start to the last byte of its answer. */
 export type Attempt = {

@@ -17,7 +17,7 @@ import type {
   Served,
 } from './contract.ts';
 import type { Needs } from './needs.ts';
-import type { Target } from './route.ts';
+import type { Target } from './route/target.ts';
 
 export type CallSubject = {
   credentials: Credentials;

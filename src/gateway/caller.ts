@@ -35,7 +35,10 @@ import { listModels } from './model-list.ts';
 import { watchNative, watchSocket } from './native.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { allowed } from './patterns.ts';
-import { contextOf, maySee, type Preferences, preferencesOf, type Route, type Router, type Target } from './route.ts';
+import { maySee } from './route/order.ts';
+import { type Preferences, preferencesOf } from './route/preferences.ts';
+import { contextOf, type Route, type Target } from './route/target.ts';
+import type { Router } from './route.ts';
 import { runShadow } from './shadow.ts';
 
 /** What stays the same for all callers until the next configuration. */

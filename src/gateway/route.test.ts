@@ -5,7 +5,9 @@ import { modelSettings } from '../config/models.ts';
 import type { ModelInfo, Provider } from '../core/provider.ts';
 import type { Prices } from './contract.ts';
 import type { Needs } from './needs.ts';
-import { createRouter, preferencesOf, type Wish } from './route.ts';
+import type { Wish } from './route/order.ts';
+import { preferencesOf } from './route/preferences.ts';
+import { createRouter } from './route.ts';
 
 const provider = (name: string, more: Partial<Provider> = {}): Provider => ({
   name,
@@ -234,6 +236,19 @@ test('OpenRouter’s provider object', async () => {
   assert.deepEqual(await order({ targets }, wish({ allow_fallbacks: false })), ['openai/big']);
   assert.deepEqual(await order({ targets }, wish({ order: ['anthropic'], allow_fallbacks: false })), ['anthropic/mid']);
   await assert.rejects(order({ targets }, wish({ only: ['mistral'] })), { param: 'provider.only' });
+});
+
+test('sorted by speed as a client wishes, what has rested is tried again', async () => {
+  const made = router({ m: ['openai/a', 'openai/b'] });
+  const route = await made.resolve('m');
+  const [a, b] = route.targets;
+  a?.health.begin(0);
+  a?.health.succeeded(500);
+  b?.health.cool(0, 1000);
+  const { preferences } = preferencesOf({ provider: { sort: 'latency' } });
+  const first = (now: number) => made.order('m', [route], { ...plain, preferences }, now)[0];
+  assert.equal(first(500), a);
+  assert.equal(first(1500), b);
 });
 
 test('targets that rest come last, whatever the strategy', async () => {

@@ -5,7 +5,7 @@ import type { Measured } from './attempt.ts';
 import { nextEntryId } from './call.ts';
 import type { ChatCall, Credentials, GatewayDeps, Identity } from './contract.ts';
 import type { Needs } from './needs.ts';
-import type { Target } from './route.ts';
+import type { Target } from './route/target.ts';
 import { estimateUsage } from './stream.ts';
 
 const limitMs = 600_000;
