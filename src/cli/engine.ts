@@ -29,7 +29,10 @@ const info: Command = {
   summary: 'Say which engine is used',
   options: [jsonOption],
   async run(_args, { json }, io) {
-    const engine = await findEngine({ configured: process.env['VIADUCT_ENGINE'], home: homeOf() });
+    // Every provider comes with it: loaded only when asked for.
+    const { loadSettings } = await import('../config.ts');
+    const { config } = loadSettings(process.env);
+    const engine = await findEngine({ configured: config.engine.path, home: homeOf() });
     if (json) return io.out(JSON.stringify(engine ?? null));
     if (!engine)
       throw new ViaductError('engine_unavailable', 'No engine is installed. Install it with: viaduct engine install');
@@ -44,7 +47,7 @@ export const engine: Command = {
 };
 
 const sources: Record<Engine['from'], string> = {
-  configured: 'VIADUCT_ENGINE',
+  configured: 'VIADUCT_ENGINE or engine.path',
   path: 'found on the PATH',
   installed: 'installed',
 };

@@ -79,6 +79,7 @@ test('a name that nobody serves says what would make it work', async () => {
   assert.match(await message('openai/gpt-5'), /OPENAI_API_KEY/);
   assert.match(await message('nothing:1b'), /Installed: qwen3:8b\..*viaduct pull nothing:1b/);
   assert.match(await message('local/nothing'), /viaduct pull nothing/);
+  assert.match(await message('hf.co/author/thing'), /viaduct pull hf.co\/author\/thing/);
 });
 
 test('ordered keeps the order, cost puts the cheap first and the unknown last', async () => {

@@ -123,7 +123,9 @@ async function explain(model: string, providers: Map<string, Provider>, configur
   if (local) {
     const installed = await local.models?.(AbortSignal.timeout(2000)).catch(() => []);
     sentences.push(`Installed: ${list(installed?.map(({ id }) => id) ?? [])}.`);
-    if (!owner) sentences.push(`Get it with: viaduct pull ${bare}`);
+    // What stands before the slash may be a provider of ours, or a registry or an author.
+    const tag = providers.has(model.slice(0, model.indexOf('/'))) ? bare : model;
+    if (!owner) sentences.push(`Get it with: viaduct pull ${tag}`);
   }
   throw new ViaductError('model_not_found', sentences.join(' '), { param: 'model' });
 }
