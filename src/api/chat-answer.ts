@@ -9,7 +9,8 @@ import type { JsonObject } from '../core/json.ts';
 import type { RelayReply } from '../core/provider.ts';
 import type { ChatAnswer, ChatCall, Served } from '../gateway/gateway.ts';
 import type { Exchange } from './define.ts';
-import { openStream, type StreamWriter, servedHeaders } from './http.ts';
+import { servedHeaders } from './http.ts';
+import { openStream, type StreamWriter } from './stream-writer.ts';
 
 export type StreamDialect = {
   contentType: string;

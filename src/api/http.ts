@@ -1,6 +1,6 @@
-/** What every endpoint shares: who is asking, the body, and the two ways to answer. */
+/** What every endpoint shares: who is asking, the body, and what is said of whoever served. */
 import { randomFillSync } from 'node:crypto';
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseDuration } from '../config.ts';
@@ -165,55 +165,6 @@ function dollars(cost: number): string {
   // Smaller numbers are printed with one.
   return rounded === 0 || rounded >= 1e-6 ? String(rounded) : rounded.toFixed(12).replace(/0+$/, '');
 }
-
-/** Content type of server-sent events. */
-export const eventStream = 'text/event-stream; charset=utf-8';
-/** A comment, which no client shows: it keeps proxies from closing a stream on which nothing happens, sent this often (ms). */
-export const keepAlive = ': keep-alive\n\n';
-export const keepAliveMs = 10_000;
-
-/** Where a streamed answer goes: one write per batch, waiting when the client reads slowly. */
-export type StreamWriter = {
-  write(text: string | Buffer): Promise<void> | undefined;
-  end(text?: string): void;
-};
-
-/** Take the reply over from Fastify and answer 200 with a stream of `contentType`. */
-export function openStream(
-  reply: FastifyReply,
-  contentType: string,
-  headers: Record<string, string> = {},
-): StreamWriter {
-  reply.hijack();
-  const { raw } = reply;
-  raw.writeHead(200, {
-    ...(reply.getHeaders() as Record<string, string>),
-    ...headers,
-    'content-type': contentType,
-    'cache-control': 'no-cache',
-    'x-accel-buffering': 'no',
-  });
-  return {
-    write(text) {
-      return raw.destroyed || raw.write(text) ? undefined : drained(raw);
-    },
-    end(text) {
-      raw.end(text);
-    },
-  };
-}
-
-/** Settles when the client has read what was written, or has left. */
-export const drained = (raw: ServerResponse): Promise<void> =>
-  new Promise((resolve) => {
-    const done = () => {
-      raw.off('drain', done);
-      raw.off('close', done);
-      resolve();
-    };
-    raw.on('drain', done);
-    raw.on('close', done);
-  });
 
 /**
  * Answers an upgrade to WebSocket that is not to be, with the status and body that a request would get, and closes the

@@ -7,8 +7,9 @@
 import type { Readable } from 'node:stream';
 import { encodeError } from '../protocols/openai-error.ts';
 import type { Endpoint, Exchange, FrontDoor } from './define.ts';
-import { drained, servedHeaders } from './http.ts';
+import { servedHeaders } from './http.ts';
 import { headersOf, nativeRequest, prefix } from './providers/passing.ts';
+import { drained } from './stream-writer.ts';
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 

@@ -6,7 +6,7 @@ import {
 } from '../../protocols/anthropic-messages.ts';
 import { type StreamDialect, sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint } from '../define.ts';
-import { eventStream } from '../http.ts';
+import { eventStream } from '../stream-writer.ts';
 import { callOf } from './call.ts';
 
 /** Answers come under the name that the client asked for. */

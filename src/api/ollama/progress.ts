@@ -1,7 +1,7 @@
 import { ViaductError } from '../../core/errors.ts';
 import type { PullProgress } from '../../models/pull.ts';
 import type { Exchange } from '../define.ts';
-import { openStream } from '../http.ts';
+import { openStream } from '../stream-writer.ts';
 
 /** Shortest time between two lines that say the same of another number of bytes, ms. */
 const pause = 100;

@@ -14,7 +14,8 @@ import {
 } from '../../protocols/openai-chat.ts';
 import { sendChat, streamChat } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
-import { eventStream, jsonBody, keepAlive, servedHeaders } from '../http.ts';
+import { jsonBody, servedHeaders } from '../http.ts';
+import { eventStream, keepAlive } from '../stream-writer.ts';
 import { collectMany, streamMany } from './side-by-side.ts';
 
 /** POST /v1/chat/completions — https://platform.openai.com/docs/api-reference/chat/create */

@@ -1,7 +1,7 @@
 /** Events of the Responses API as server-sent events. */
 import type { FastifyReply } from 'fastify';
 import type { ResponseEvent } from '../../protocols/openai-responses.ts';
-import { eventStream, keepAlive, keepAliveMs, openStream } from '../http.ts';
+import { eventStream, keepAlive, keepAliveMs, openStream } from '../stream-writer.ts';
 
 /** Open Responses ends every stream with it; OpenAI's clients take it too. */
 export const streamEnd = 'data: [DONE]\n\n';

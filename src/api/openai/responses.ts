@@ -5,16 +5,8 @@ import { standsAlone } from '../../responses/native.ts';
 import type { Turn } from '../../responses/turn.ts';
 import { sendRelay } from '../chat-answer.ts';
 import type { Endpoint, Exchange } from '../define.ts';
-import {
-  credentialsOf,
-  eventStream,
-  jsonBody,
-  keepAlive,
-  keepAliveMs,
-  openStream,
-  type StreamWriter,
-  servedHeaders,
-} from '../http.ts';
+import { credentialsOf, jsonBody, servedHeaders } from '../http.ts';
+import { eventStream, keepAlive, keepAliveMs, openStream, type StreamWriter } from '../stream-writer.ts';
 import { formatEvent, streamEnd, streamTexts } from './response-stream.ts';
 
 /** POST /v1/responses — https://platform.openai.com/docs/api-reference/responses/create */

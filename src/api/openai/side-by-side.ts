@@ -4,7 +4,8 @@ import { collect } from '../../core/collect.ts';
 import { ViaductError } from '../../core/errors.ts';
 import type { ChatAnswer, ChatCall, Served } from '../../gateway/gateway.ts';
 import type { Exchange } from '../define.ts';
-import { eventStream, keepAlive, keepAliveMs, openStream, type StreamWriter, servedHeaders } from '../http.ts';
+import { servedHeaders } from '../http.ts';
+import { eventStream, keepAlive, keepAliveMs, openStream, type StreamWriter } from '../stream-writer.ts';
 
 export type ManyEncoder = {
   push(event: ChatEvent, index: number): string;
