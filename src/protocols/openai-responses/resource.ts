@@ -15,6 +15,7 @@ export type ResourceHead = {
 };
 
 /** The object as it is before the model has said anything. */
+// biome-ignore lint/complexity/noExcessiveCognitiveComplexity: a list of defaults
 export function newResource(
   settings: Settings,
   { id, createdAt, conversationId, store }: ResourceHead,
