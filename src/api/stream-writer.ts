@@ -47,7 +47,7 @@ export function openStream(
 }
 
 /** Characters or bytes beyond which putting a chunk together costs more than writing its pieces. */
-const inOneWrite = 64 * 1024;
+const inOneWrite = 4 * 1024;
 
 /**
  * A chunk of HTTP/1.1 as one piece. Node's own `write` makes four of it, which costs twice as much: with an answer of a hundred chunks that is
