@@ -3,17 +3,15 @@
  * in its way, through every door that has a place for them, and back with the next turn.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import Anthropic from '@anthropic-ai/sdk';
-import { Ollama } from 'ollama';
-import OpenAI from 'openai';
-import type { RunningServer } from '../../src/server.ts';
+import type Anthropic from '@anthropic-ai/sdk';
+import type { Ollama } from 'ollama';
+import type OpenAI from 'openai';
+import { openProviderDoors, type ProviderDoors } from '../support/provider-doors.ts';
 import { runPython } from '../support/python.ts';
 
 const recorded = (name: string): string =>
@@ -94,7 +92,6 @@ const replies: Record<string, { plain: string; stream?: string }> = {
 };
 const plainChat = (replies['openrouter']?.plain ?? '').replace(/,"annotations":\[.*?\}\]/, '');
 
-const home = mkdtempSync(join(tmpdir(), 'viaduct-citations-'));
 /** What the upstream was sent, oldest first. */
 const bodies: string[] = [];
 const upstream = createServer(async (request, response) => {
@@ -107,36 +104,19 @@ const upstream = createServer(async (request, response) => {
     .writeHead(200, { 'content-type': streams ? 'text/event-stream' : 'application/json' })
     .end(streams ? reply.stream : reply.plain);
 });
-let server: RunningServer;
+let server: ProviderDoors;
 let openai: OpenAI;
 let anthropic: Anthropic;
 let ollama: Ollama;
 
 before(async () => {
-  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
-  const { port } = upstream.address() as AddressInfo;
-  const providers = ['openrouter', 'gemini', 'bedrock', 'anthropic', 'groq', 'mistral'].map((kind) => {
-    const key = kind === 'bedrock' ? 'access_key_id: a, secret_access_key: b' : 'api_key: k';
-    return `  ${kind}: { kind: ${kind}, base_url: "http://127.0.0.1:${port}/${kind}", ${key} }\n`;
-  });
-  writeFileSync(join(home, 'viaduct.yaml'), `providers:\n${providers.join('')}`);
-  process.env['VIADUCT_HOME'] = home;
-  const { startServer } = await import('../../src/server.ts');
-  server = await startServer({
-    address: { host: '127.0.0.1', port: 0 },
-    configFile: join(home, 'viaduct.yaml'),
-    quiet: true,
-  });
-  openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'any', maxRetries: 0 });
-  anthropic = new Anthropic({ baseURL: server.url, apiKey: 'any', maxRetries: 0 });
-  ollama = new Ollama({ host: server.url });
+  server = await openProviderDoors(
+    upstream,
+    ['openrouter', 'gemini', 'bedrock', 'anthropic', 'groq', 'mistral'].map((kind) => ({ kind })),
+  );
+  ({ openai, anthropic, ollama } = server);
 });
-after(async () => {
-  await server?.close();
-  upstream.closeAllConnections();
-  upstream.close();
-  rmSync(home, { recursive: true, force: true });
-});
+after(() => server?.close());
 
 const question = [{ role: 'user' as const, content: 'Why tides?' }];
 

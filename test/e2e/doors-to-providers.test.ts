@@ -3,17 +3,15 @@
  * upstream that replays what the provider really answered.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import Anthropic from '@anthropic-ai/sdk';
-import { Ollama } from 'ollama';
-import OpenAI from 'openai';
-import type { RunningServer } from '../../src/server.ts';
+import type Anthropic from '@anthropic-ai/sdk';
+import type { Ollama } from 'ollama';
+import type OpenAI from 'openai';
+import { openProviderDoors, type ProviderDoors } from '../support/provider-doors.ts';
 
 type Recording = { response: { status: number; headers: Record<string, string>; body: string } };
 
@@ -90,7 +88,6 @@ const signed: { kind: string; model: string; file: string; signature: (body: unk
 const at = (value: unknown, ...path: (string | number)[]): unknown =>
   path.reduce((inner, step) => (inner as Record<string | number, unknown> | undefined)?.[step], value);
 
-const home = mkdtempSync(join(tmpdir(), 'viaduct-doors-'));
 /** What the upstream was sent, oldest first. */
 const bodies: unknown[] = [];
 const replay = createServer(async (request, response) => {
@@ -110,36 +107,16 @@ const replay = createServer(async (request, response) => {
   const bytes = answer.startsWith('base64:') ? Buffer.from(answer.slice(7), 'base64') : answer;
   response.writeHead(status, { 'content-type': String(headers['content-type']) }).end(bytes);
 });
-let server: RunningServer;
+let server: ProviderDoors;
 let openai: OpenAI;
 let anthropic: Anthropic;
 let ollama: Ollama;
 
 before(async () => {
-  await new Promise<void>((resolve) => replay.listen(0, '127.0.0.1', resolve));
-  const { port } = replay.address() as AddressInfo;
-  const providers = upstreams.map(({ kind, path }) => {
-    const key = kind === 'bedrock' ? 'access_key_id: a, secret_access_key: b' : 'api_key: k';
-    return `  ${kind}: { kind: ${kind}, base_url: "http://127.0.0.1:${port}/${kind}${path}", ${key} }\n`;
-  });
-  writeFileSync(join(home, 'viaduct.yaml'), `providers:\n${providers.join('')}`);
-  process.env['VIADUCT_HOME'] = home;
-  const { startServer } = await import('../../src/server.ts');
-  server = await startServer({
-    address: { host: '127.0.0.1', port: 0 },
-    configFile: join(home, 'viaduct.yaml'),
-    quiet: true,
-  });
-  openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: 'any', maxRetries: 0 });
-  anthropic = new Anthropic({ baseURL: server.url, apiKey: 'any', maxRetries: 0 });
-  ollama = new Ollama({ host: server.url });
+  server = await openProviderDoors(replay, upstreams);
+  ({ openai, anthropic, ollama } = server);
 });
-after(async () => {
-  await server?.close();
-  replay.closeAllConnections();
-  replay.close();
-  rmSync(home, { recursive: true, force: true });
-});
+after(() => server?.close());
 
 /** What every door has to say, in one shape. */
 type Answer = { text: string; calls: { name: string; arguments: object }[]; tokens: number };
