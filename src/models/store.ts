@@ -83,8 +83,9 @@ export type ModelStore = {
   hold(digests: Digest[]): () => void;
 };
 
-/** How old the index behind `peek` may get, ms. */
+/** How old the index behind `peek` may get, ms; where it has the name, which is looked up on the disk before it is used, older. */
 const indexAge = 2000;
+const knownIndexAge = 30_000;
 
 export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelStore {
   const [root] = roots;
@@ -233,13 +234,14 @@ export function createModelStore({ roots, pinned }: ModelStoreOptions): ModelSto
     find: index.find,
     resolve,
     peek(text) {
-      if (index.age() > indexAge) index.scan().catch(() => {});
+      let entry: Entry | undefined;
       try {
-        const entry = index.get(nameKey(parseName(text)));
-        return entry && (read(entry).done ?? entry);
+        entry = index.get(nameKey(parseName(text)));
       } catch {
         return undefined;
       }
+      if (index.age() > (entry ? knownIndexAge : indexAge)) index.scan().catch(() => {});
+      return entry && (read(entry).done ?? entry);
     },
     readManifest: async (name) => readFile((await need(name)).path),
     findBlob: index.findBlob,
