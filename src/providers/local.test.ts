@@ -348,7 +348,8 @@ describe('tools', () => {
   });
 
   test('a call that the limit cuts off is neither text nor call, and the reason is said', async () => {
-    const grammar = 'root ::= "<tool_call>{\\"name\\": \\"get_weather\\", \\"arguments\\": {\\"city\\": \\"" [a-z]{500}';
+    const grammar =
+      'root ::= "<tool_call>{\\"name\\": \\"get_weather\\", \\"arguments\\": {\\"city\\": \\"" [a-z]{500}';
     const { parts, finish } = await local.ask({ model, tools, maxTokens: 40, messages: question, local: { grammar } });
     assert.deepEqual(parts, []);
     assert.equal(finish.reason, 'length');
