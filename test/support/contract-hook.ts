@@ -42,8 +42,10 @@ if (inTest) {
   watchSockets();
 }
 
-function watch({ method = '', url = '' }: IncomingMessage, response: ServerResponse) {
+function watch({ method = '', url = '', socket }: IncomingMessage, response: ServerResponse) {
   const chunks: Buffer[] = [];
+  /** Node itself is writing to the socket, what was taken already. */
+  let byNode = false;
   const take = (chunk: unknown) => {
     if (typeof chunk === 'string' || chunk instanceof Uint8Array) chunks.push(Buffer.from(chunk));
   };
@@ -55,15 +57,26 @@ function watch({ method = '', url = '' }: IncomingMessage, response: ServerRespo
     type = headers?.['content-type'] as string | undefined;
     return Reflect.apply(writeHead, this, args) as ServerResponse;
   } as typeof writeHead;
-  response.write = function (this: ServerResponse, ...args: unknown[]) {
-    take(args[0]);
-    return Reflect.apply(write, this, args) as boolean;
-  } as typeof write;
-  response.end = function (this: ServerResponse, ...args: unknown[]) {
-    take(args[0]);
-    return Reflect.apply(end, this, args) as ServerResponse;
-  } as typeof end;
+  const through = <T>(original: (...args: never[]) => T) =>
+    function (this: ServerResponse, ...args: unknown[]): T {
+      take(args[0]);
+      byNode = true;
+      try {
+        return Reflect.apply(original, this, args) as T;
+      } finally {
+        byNode = false;
+      }
+    };
+  response.write = through(write) as typeof write;
+  response.end = through(end) as typeof end;
+  // What stream-writer.ts writes past the response is a chunk with its frame.
+  const toSocket = socket.write;
+  socket.write = function (this: typeof socket, ...args: unknown[]) {
+    if (!byNode && response.socket === socket) take(unframed(args));
+    return Reflect.apply(toSocket, this, args) as boolean;
+  } as typeof toSocket;
   response.once('close', () => {
+    socket.write = toSocket;
     const reply = {
       method,
       url,
@@ -74,6 +87,11 @@ function watch({ method = '', url = '' }: IncomingMessage, response: ServerRespo
     };
     check(`${method} ${url}`, () => checkReply(reply));
   });
+}
+
+function unframed([piece, encoding]: unknown[]): Buffer {
+  const frame = Buffer.from(piece as string, encoding === 'latin1' ? 'latin1' : 'utf8');
+  return frame.subarray(frame.indexOf('\r\n') + 2, -2);
 }
 
 function watchSockets() {
