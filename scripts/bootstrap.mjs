@@ -1,5 +1,5 @@
 /**
- * node scripts/bootstrap.mjs [NODE FLAGS] SCRIPT [ARGUMENTS]
+ * node scripts/bootstrap.mjs SCRIPT [ARGUMENTS]
  *
  * npm scripts start here: with any Node ≥ 18 and without node_modules. Installs what package-lock.json says when it is
  * not there yet, then runs SCRIPT under the clone's own Node (the dependency `node`), so that every machine runs the same
@@ -65,8 +65,6 @@ function main() {
   const child = spawn(ownNode, ['--disable-warning=ExperimentalWarning', ...process.argv.slice(2)], {
     cwd: root,
     stdio: 'inherit',
-    // One pool of memory for all threads: what quickstart serves stays small. See src/cli/startup.ts.
-    env: { MALLOC_ARENA_MAX: '2', ...process.env },
     shell: process.platform === 'win32',
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { becomeLean } from '../src/cli/lean.ts';
 import { build } from './build.mjs';
 
 const model = 'smollm2:135m';
@@ -12,6 +13,7 @@ const question = 'In one sentence: what is a viaduct?';
 
 const root = join(import.meta.dirname, '..');
 
+becomeLean();
 try {
   await main();
 } catch (error) {

@@ -31,8 +31,8 @@ const info: Command = {
   async run(_args, { json }, io) {
     // Every provider comes with it: loaded only when asked for.
     const { loadSettings } = await import('../config.ts');
-    const { config } = loadSettings(process.env);
-    const engine = await findEngine({ configured: config.engine.path, home: homeOf() });
+    const { config, home } = loadSettings();
+    const engine = await findEngine({ configured: config.engine.path, home });
     if (json) return io.out(JSON.stringify(engine ?? null));
     if (!engine)
       throw new ViaductError('engine_unavailable', 'No engine is installed. Install it with: viaduct engine install');

@@ -5,12 +5,10 @@
  *
  * Compiled code is kept in the system's cache folder, so that only the first start compiles.
  *
- * A server lives for months beside the models' memory, and V8 and glibc keep several times of what it needs unless told
- * otherwise; both can be told only when a process starts. So `serve` begins by replacing itself with the same program under
- * these settings: no second process, 50 ms once.
+ * A server lives for months beside the models' memory, so `serve` begins again as lean.ts says.
  */
 import module from 'node:module';
-import { leanEnvironment, leanSettings } from './lean.ts';
+import { becomeLean } from './lean.ts';
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 14)) {
@@ -22,14 +20,5 @@ if (major < 22 || (major === 22 && minor < 14)) {
 
 module.enableCompileCache();
 
-const settings = [...leanSettings, '--disable-warning=ExperimentalWarning'];
-
-const [node, script, command, ...rest] = process.argv;
-const isServer = command === 'serve' || command === 'start';
-const isLean = process.execArgv.some((argument) => argument.startsWith('--max-semi-space-size'));
-
-if (isServer && !isLean && process.execve && node && script)
-  process.execve(node, [node, ...process.execArgv, ...settings, script, command, ...rest], {
-    ...leanEnvironment,
-    ...process.env,
-  });
+const command = process.argv[2];
+if (command === 'serve' || command === 'start') becomeLean();
