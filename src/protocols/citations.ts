@@ -20,6 +20,27 @@ export function stringIndex(said: string, points: number): number {
 }
 
 /**
+ * What Anthropic and Bedrock say of a source → citation; undefined when it names none. `source` is an address, or else what the source is
+ * called where it has no title.
+ */
+export function decodeCitedSource(
+  { url, title, source, quote }: { url: string; title: string; source: string; quote: string },
+  span: Citation['span'],
+  place: Citation['place'],
+): Citation | undefined {
+  const address = url || (/^https?:/.test(source) ? source : '');
+  const name = title || (address ? '' : source);
+  if (!address && !name && !place) return undefined;
+  return {
+    ...(span && { span }),
+    ...(address && { url: address }),
+    ...(name && { title: name }),
+    ...(quote && { quote }),
+    ...(place && { place }),
+  };
+}
+
+/**
  * `url_citation` of chats and of the Responses API → citation; undefined when it names no page. `base`: where the text that it counts from
  * begins in the whole answer. xAI and OpenRouter leave out where, or both title and where.
  */

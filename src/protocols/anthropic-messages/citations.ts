@@ -1,7 +1,7 @@
 /** Sources of an answer, as blocks of text carry them. Source: https://docs.anthropic.com/en/docs/build-with-claude/citations */
 import type { Citation } from '../../core/chat.ts';
 import type { Json, JsonObject } from '../../core/json.ts';
-import { stringIndex } from '../citations.ts';
+import { decodeCitedSource, stringIndex } from '../citations.ts';
 import { count, object, text } from '../read.ts';
 
 type Place = NonNullable<Citation['place']>;
@@ -47,25 +47,21 @@ const foreignIndex = 'viaduct';
 /** An entry of `citations`, or of a `citations_delta`, → citation of the words in `span`; undefined when it names no source. */
 export function decodeCitation(wire: JsonObject, span: Citation['span']): Citation | undefined {
   const place = places.find(({ type }) => type === wire['type']);
-  const source = text(wire['source']);
-  const url = text(wire['url']) || (/^https?:/.test(source) ? source : '');
-  const title = text(wire['title']) || text(wire['document_title']) || (url ? '' : source);
-  const quote = text(wire['cited_text']);
-  if (!url && !title && !place) return undefined;
-  return {
-    ...(span && { span }),
-    ...(url && { url }),
-    ...(title && { title }),
-    ...(quote && { quote }),
-    ...(place && {
-      place: {
-        in: place.in,
-        index: count(wire[place.index]),
-        start: count(wire[place.start]),
-        end: count(wire[place.end]),
-      },
-    }),
-  };
+  return decodeCitedSource(
+    {
+      url: text(wire['url']),
+      title: text(wire['title']) || text(wire['document_title']),
+      source: text(wire['source']),
+      quote: text(wire['cited_text']),
+    },
+    span,
+    place && {
+      in: place.in,
+      index: count(wire[place.index]),
+      start: count(wire[place.start]),
+      end: count(wire[place.end]),
+    },
+  );
 }
 
 /** Citation → entry of `citations`; undefined for a source that is neither a page nor a place in what the request gave. */

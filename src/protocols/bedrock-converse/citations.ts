@@ -4,7 +4,7 @@
  */
 import type { ChatEvent, Citation } from '../../core/chat.ts';
 import type { JsonObject } from '../../core/json.ts';
-import { codePoints } from '../citations.ts';
+import { codePoints, decodeCitedSource } from '../citations.ts';
 import { count, list, object, text } from '../read.ts';
 
 type Span = NonNullable<Citation['span']>;
@@ -55,20 +55,18 @@ function decodeCitation(wire: JsonObject, span: Span | undefined): Citation | un
   const location = object(wire['location']);
   const { url, domain } = object(location['web']);
   const place = places.find(([field]) => location[field]);
-  const source = text(wire['source']);
-  const address = text(url) || (/^https?:/.test(source) ? source : '');
-  const title = text(wire['title']) || text(domain) || (address ? '' : source);
-  const quote = list(wire['sourceContent'])
-    .map((piece) => text(object(piece)['text']))
-    .join('');
-  if (!address && !title && !place) return undefined;
-  return {
-    ...(span && { span }),
-    ...(address && { url: address }),
-    ...(title && { title }),
-    ...(quote && { quote }),
-    ...(place && { place: decodePlace(object(location[place[0]]), place[1], place[2]) }),
-  };
+  return decodeCitedSource(
+    {
+      url: text(url),
+      title: text(wire['title']) || text(domain),
+      source: text(wire['source']),
+      quote: list(wire['sourceContent'])
+        .map((piece) => text(object(piece)['text']))
+        .join(''),
+    },
+    span,
+    place && decodePlace(object(location[place[0]]), place[1], place[2]),
+  );
 }
 
 const decodePlace = (
