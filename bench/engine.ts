@@ -27,15 +27,17 @@ const root = join(import.meta.dirname, '..');
 const main = join(root, 'dist/main.js');
 const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
 
-type Target = { url: string; key: string };
+/** `closes`: it ends the connection of every stream, whatever it promises. */
+type Target = { url: string; key: string; closes?: boolean };
 type Run = { tokens: number; seconds: number; firstTokenMs: number };
 
 /** One streamed chat: tokens that came, time until the first and until the end. */
-async function chat({ url, key }: Target, prompt: string, maxTokens: number): Promise<Run> {
+async function chat({ url, key, closes = false }: Target, prompt: string, maxTokens: number): Promise<Run> {
   const started = performance.now();
   const { statusCode, body } = await request(`${url}/v1/chat/completions`, {
     method: 'POST',
     dispatcher: agent,
+    reset: closes,
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: JSON.stringify({
       model,
@@ -59,13 +61,16 @@ async function chat({ url, key }: Target, prompt: string, maxTokens: number): Pr
 
 const prompts = ['Tell me about rivers.', 'Why is the sky blue?', 'What is a prime?', 'Describe a cat.'];
 
-/** Tokens per second of `parallel` chats at a time. */
+/** Tokens per second of eight chats, `parallel` at a time. */
 async function speed(target: Target, parallel: number): Promise<number> {
   const started = performance.now();
-  const runs = await Promise.all(
-    Array.from({ length: parallel }, (_, index) => chat(target, prompts[index % prompts.length] ?? '', 64)),
-  );
-  const tokens = runs.reduce((sum, run) => sum + run.tokens, 0);
+  let tokens = 0;
+  for (let done = 0; done < 8; done += parallel) {
+    const runs = await Promise.all(
+      Array.from({ length: parallel }, (_, index) => chat(target, prompts[(done + index) % prompts.length] ?? '', 64)),
+    );
+    tokens += runs.reduce((sum, run) => sum + run.tokens, 0);
+  }
   return tokens / ((performance.now() - started) / 1000);
 }
 
@@ -80,7 +85,10 @@ async function many(target: Target, count: number, maxTokens: number): Promise<v
 
 const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 
-/** Both targets in turns, so that what else the machine does meets both alike. */
+/**
+ * Both targets in turns, so that what else the machine does meets both alike; the ratio is the median of the rounds', because a machine's pace
+ * changes from one second to the next.
+ */
 async function compare(direct: Target, viaduct: Target, measure: (target: Target) => Promise<number>) {
   const figures = { direct: [] as number[], viaduct: [] as number[] };
   await measure(direct);
@@ -89,7 +97,8 @@ async function compare(direct: Target, viaduct: Target, measure: (target: Target
     const order = round % 2 ? (['viaduct', 'direct'] as const) : (['direct', 'viaduct'] as const);
     for (const name of order) figures[name].push(await measure(name === 'direct' ? direct : viaduct));
   }
-  return { direct: median(figures.direct), viaduct: median(figures.viaduct) };
+  const ratio = median(figures.viaduct.map((figure, round) => figure / (figures.direct[round] ?? Number.NaN)));
+  return { direct: median(figures.direct), viaduct: median(figures.viaduct), ratio };
 }
 
 /** Milliseconds from the start of `serve` to the first 200 on /healthz. */
@@ -139,11 +148,15 @@ try {
   const viaduct = { url: server.url, key: 'ollama' };
   await chat(viaduct, 'Hello', 1);
   await many(viaduct, warmUp, 32);
-  const direct = { url: `http://127.0.0.1:${port}`, key: readFileSync(join(folder, 'key'), 'utf8').trim() };
+  const direct = {
+    url: `http://127.0.0.1:${port}`,
+    key: readFileSync(join(folder, 'key'), 'utf8').trim(),
+    closes: true,
+  };
   for (const parallel of [1, 8]) {
     const both = await compare(direct, viaduct, (target) => speed(target, parallel));
     console.log(
-      `${parallel} at a time: ${both.direct.toFixed(1)} tokens/s directly, ${both.viaduct.toFixed(1)} through Viaduct, ratio ${(both.viaduct / both.direct).toFixed(3)} (wanted ≥ 0.97)`,
+      `${parallel} at a time: ${both.direct.toFixed(1)} tokens/s directly, ${both.viaduct.toFixed(1)} through Viaduct, ratio ${both.ratio.toFixed(3)} (wanted ≥ 0.97)`,
     );
   }
   const first = await compare(direct, viaduct, async (target) => {
