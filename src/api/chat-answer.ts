@@ -49,7 +49,10 @@ export async function streamChat({ reply, caller }: Exchange, call: ChatCall, di
     if ('relay' in answer) {
       // Between relayed bytes nothing of ours may come.
       clearInterval(timer);
-      for await (const chunk of answer.relay.body) await writer.write(chunk);
+      for await (const chunk of answer.relay.body) {
+        const slow = writer.write(chunk);
+        if (slow) await slow;
+      }
       writer.end();
       return;
     }
@@ -59,7 +62,9 @@ export async function streamChat({ reply, caller }: Exchange, call: ChatCall, di
       for (const event of batch) text += encoder.push(event);
       if (text === '') continue;
       quiet = false;
-      await writer.write(text);
+      // Nearly always there is nothing to wait for.
+      const slow = writer.write(text);
+      if (slow) await slow;
     }
     writer.end(encoder.end());
   } catch (thrown) {

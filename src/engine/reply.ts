@@ -7,15 +7,15 @@ import type { RunnerReply } from './runner.ts';
 export async function readJson(reply: RunnerReply): Promise<JsonObject> {
   const chunks: Buffer[] = [];
   for await (const chunk of reply.body) chunks.push(chunk);
-  return parse(Buffer.concat(chunks).toString());
+  return parseObject(Buffer.concat(chunks).toString());
 }
 
 /**
- * Reads a streamed reply: feed what one read of the socket gave, get the `data:` objects that it completed.
+ * Reads a streamed reply: feed what one read of the socket gave, get the JSON of the events that it completed.
  * The engine writes an event as one line, LF only, and closes with `[DONE]`, which is left out.
  * Source: https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
  */
-export function createEventReader(): (chunk: Buffer) => readonly JsonObject[] {
+export function createEventReader(): (chunk: Buffer) => readonly string[] {
   let rest: Buffer | undefined;
   return (chunk) => {
     const bytes = rest ? Buffer.concat([rest, chunk]) : chunk;
@@ -23,10 +23,10 @@ export function createEventReader(): (chunk: Buffer) => readonly JsonObject[] {
     const whole = bytes.lastIndexOf(lineFeed) + 1;
     rest = whole < bytes.length ? bytes.subarray(whole) : undefined;
     const text = bytes.toString('utf8', 0, whole);
-    const events: JsonObject[] = [];
+    const events: string[] = [];
     for (let from = 0, end = text.indexOf('\n'); end !== -1; from = end + 1, end = text.indexOf('\n', from))
       if (text.startsWith(prefix, from) && !text.startsWith(last, from))
-        events.push(parse(text.slice(from + prefix.length, end)));
+        events.push(text.slice(from + prefix.length, end));
     return events;
   };
 }
@@ -35,7 +35,8 @@ const lineFeed = 0x0a;
 const prefix = 'data: ';
 const last = 'data: [DONE]';
 
-function parse(text: string): JsonObject {
+/** Throws provider_invalid_response when `text` is not a JSON object. */
+export function parseObject(text: string): JsonObject {
   try {
     const value: unknown = JSON.parse(text);
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as JsonObject;

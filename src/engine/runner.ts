@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import { Canceller, cancelOf } from '../lib/cancel.ts';
-import { createHttpClient, failingWith, type HttpClient } from '../lib/http-client.ts';
+import { createHttpClient, type HttpClient } from '../lib/http-client.ts';
 import { spawnGuarded } from './guard.ts';
 
 /** What the engine answered. `body` must be read to its end, left early, or the signal aborted: it holds a connection. */
@@ -208,7 +208,7 @@ function connect(client: HttpClient, key: string, url: string, ended: Promise<vo
           throw explain(again, signal);
         });
       });
-      const body = failingWith(sent.body, async (error) => {
+      const body = sent.body.failingWith(async (error) => {
         // Let the end be known before the caller is told, so that its next request meets a new runner.
         if (!signal?.aborted) await Promise.race([ended, sleep(500)]);
         return explain(error, signal);

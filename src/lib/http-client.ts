@@ -30,11 +30,16 @@ export type HttpReply = { status: number; headers: IncomingHttpHeaders; body: By
 
 /** A reply's body: one buffer per read of the socket. Leaving the loop early closes the connection. */
 export type ByteStream = AsyncIterable<Buffer> & {
+  /** The same body, its failures as `explain` has them. */
+  failingWith(explain: Explain): AsyncIterable<Buffer>;
   /** The whole body. Throws TooLarge beyond `limit` bytes. */
   whole(limit: number): Promise<Buffer>;
   /** Give the rest up. */
   cancel(): void;
 };
+
+/** A failure → what is thrown for it. */
+type Explain = (error: unknown) => unknown | Promise<unknown>;
 
 export type HttpClient = {
   /** Resolves when the headers are there. Throws undici's errors, or the signal's reason. */
@@ -47,25 +52,6 @@ export type HttpClient = {
 
 export class TooLarge extends Error {
   override readonly name = 'TooLarge';
-}
-
-/** The same body, its failures as `explain` has them. Not a generator: that would cost another promise for every read. */
-export function failingWith(
-  body: ByteStream,
-  explain: (error: unknown) => unknown | Promise<unknown>,
-): AsyncIterable<Buffer> {
-  const source = body[Symbol.asyncIterator]();
-  const iterator: AsyncIterator<Buffer> = {
-    next: () =>
-      source.next().catch(async (error: unknown) => {
-        throw await explain(error);
-      }),
-    async return() {
-      body.cancel();
-      return { done: true, value: undefined };
-    },
-  };
-  return { [Symbol.asyncIterator]: () => iterator };
 }
 
 /** `origin`: scheme, host and port. Connections are kept alive and never pipelined: a slow answer holds up no other. */
@@ -129,6 +115,7 @@ class Receiver implements Dispatcher.DispatchHandler, ByteStream, AsyncIterator<
   #started = false;
   #ended = false;
   #failure: { error: unknown } | undefined = undefined;
+  #explain: Explain | undefined = undefined;
   #chunks: Buffer[] = [];
   #size = 0;
   #wake: (() => void) | undefined = undefined;
@@ -169,11 +156,16 @@ class Receiver implements Dispatcher.DispatchHandler, ByteStream, AsyncIterator<
     return this;
   }
 
+  failingWith(explain: Explain): AsyncIterable<Buffer> {
+    this.#explain = explain;
+    return this;
+  }
+
   async next(): Promise<IteratorResult<Buffer>> {
     // Not a loop over `await`: what is there already is handed out in the same turn.
     while (this.#size === 0 && !this.#ended) await this.#arrival();
     if (this.#size > 0) return { done: false, value: this.#take() };
-    if (this.#failure) throw this.#failure.error;
+    if (this.#failure) throw this.#explain ? await this.#explain(this.#failure.error) : this.#failure.error;
     return { done: true, value: undefined };
   }
 

@@ -7,7 +7,7 @@ import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { CallContext, NativeRequest, Provider, RelayReply, RelayRequest } from '../core/provider.ts';
 import { cancelOf } from '../lib/cancel.ts';
-import { failingWith, type HttpReply } from '../lib/http-client.ts';
+import type { HttpReply } from '../lib/http-client.ts';
 import type { Dialect, Headers } from './define.ts';
 import { notTheProtocol, readError } from './http/failures.ts';
 import { createKeyedClient, type KeyedClientOptions } from './http/keyed-client.ts';
@@ -111,7 +111,7 @@ export function createHttpProvider(
         status: reply.status,
         headers: { 'content-type': String(reply.headers['content-type'] ?? defaultType(stream)) },
         body: stream
-          ? failingWith(reply.body, (error) => readError(name, error))
+          ? reply.body.failingWith((error) => readError(name, error))
           : [inUtf8(name, await wholeBody(name, reply.body))],
         scanner: dialect.createRelayScanner(),
       };

@@ -1,6 +1,7 @@
 /** Models on this machine, run by llama.cpp: the provider behind `local`. */
 import { randomUUID } from 'node:crypto';
-import type { ChatEvent, ChatRequest, ChatStream } from '../core/chat.ts';
+import { chain, type Part } from '../core/chain.ts';
+import type { ChatEvent, ChatRequest } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { CallContext, Capability, ModelInfo, Provider } from '../core/provider.ts';
 import type { AcquireOptions, Lease, Scheduler } from '../engine/scheduler.ts';
@@ -81,7 +82,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     }
   }
 
-  async function* chat(request: ChatRequest, { signal, report, privacy }: CallContext): ChatStream {
+  async function* answer(request: ChatRequest, { signal, report, privacy }: CallContext): AsyncGenerator<Part, void> {
     const began = performance.now();
     const model = await models.resolve(request.model);
     const start = {
@@ -92,7 +93,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     if (request.messages.length === 0 && request.local?.keepAlive === 0) {
       // Every runner of the model, whatever its context and purpose; none is loaded for it.
       scheduler.unload(model.name);
-      yield [start, { type: 'finish', reason: 'stop', rawReason: 'unload', usage: { input: 0, output: 0 } }];
+      yield [[start, { type: 'finish', reason: 'stop', rawReason: 'unload', usage: { input: 0, output: 0 } }]];
       return;
     }
     need(model, 'completion', 'does not complete text; it is a model for embeddings');
@@ -106,12 +107,12 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     const lease = await scheduler.acquire(model, acquireOptions(request, signal, report));
     try {
       if (request.messages.length === 0) {
-        yield [start, { type: 'finish', reason: 'stop', rawReason: 'load', usage: { input: 0, output: 0 } }];
+        yield [[start, { type: 'finish', reason: 'stop', rawReason: 'load', usage: { input: 0, output: 0 } }]];
         return;
       }
       const work = { request, model, lease, tools, constraint, prepared, signal, start, judged: judged(model.name) };
       const outcome: Outcome = yield* generate(work);
-      yield [finish(outcome, request, { load: report.loadMs ?? 0, total: performance.now() - began })];
+      yield [[finish(outcome, request, { load: report.loadMs ?? 0, total: performance.now() - began })]];
     } finally {
       lease.release();
     }
@@ -121,7 +122,7 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     name: 'local',
     kind: 'local',
     relays: () => false,
-    chat,
+    chat: (request, context) => chain(answer(request, context)),
     toolCalls: () => counts,
     load: (model) => scheduler.load(model),
 

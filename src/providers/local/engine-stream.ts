@@ -4,7 +4,7 @@
  */
 import type { TokenLogprob } from '../../core/chat.ts';
 import type { Json } from '../../core/json.ts';
-import { createEventReader } from '../../engine/reply.ts';
+import { createEventReader, parseObject } from '../../engine/reply.ts';
 import { engineError } from './engine-errors.ts';
 import { createHeldTokens, type Held, type HeldTokens } from './held-tokens.ts';
 
@@ -39,13 +39,30 @@ export function createEngineReader(topLogprobs: number | undefined): (chunk: Buf
   let finish: string | undefined;
   return (chunk) => {
     const batch: EngineDelta[] = [];
-    for (const event of read(chunk)) {
+    for (const json of read(chunk)) {
+      const text = plainText(json);
+      if (text !== undefined) {
+        batch.push({ kind: 'text', text });
+        continue;
+      }
+      const event = parseObject(json);
       if (event['error']) throw engineError(event);
       if (event['choices']) finish = chatChunk(event, batch, topLogprobs, finish);
       else completionChunk(event, batch, topLogprobs, held);
     }
     return batch;
   };
+}
+
+const opening = '{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"';
+
+/** The text of an event that says nothing else and needs no unescaping, as nearly all do: a quarter of the work of parsing it. */
+function plainText(json: string): string | undefined {
+  if (!json.startsWith(opening)) return undefined;
+  const end = json.indexOf('"', opening.length);
+  if (end === opening.length || !json.startsWith('"}}],', end)) return undefined;
+  const text = json.slice(opening.length, end);
+  return text.includes('\\') ? undefined : text;
 }
 
 function completionChunk(event: Shape, batch: EngineDelta[], topLogprobs: number | undefined, held: HeldTokens) {

@@ -1,5 +1,5 @@
 /** One answer of a loaded model, from the question to the engine to the events, with a second try where it goes wrong. */
-import type { ChatEvent } from '../../core/chat.ts';
+import type { Part } from '../../core/chain.ts';
 import { type Answer, createAnswer } from './answer.ts';
 import { ask } from './ask.ts';
 import type { EngineEnd } from './engine-stream.ts';
@@ -10,8 +10,8 @@ import { answeredCalls } from './repeated-calls.ts';
 import { answerWithoutTools, callAgain } from './second-try.ts';
 import { createToolChecker } from './tool-check.ts';
 
-/** The events but for the last. The first batch begins with `start` and comes once the engine has begun to answer. */
-export async function* generate(work: Generation): AsyncGenerator<readonly ChatEvent[], Outcome> {
+/** The events but for the last, in parts. The first batch begins with `start` and comes once the engine has begun to answer. */
+export async function* generate(work: Generation): AsyncGenerator<Part, Outcome> {
   const { request, lease, tools, constraint, signal } = work;
   const facts = await templateFacts(lease.runner, signal);
   const opening = await ask(work, facts);
@@ -29,15 +29,15 @@ export async function* generate(work: Generation): AsyncGenerator<readonly ChatE
     thoughtBudget: opening.budgetTokens,
     judged: work.judged,
   });
-  yield* pump(answer, opening.reply, work, work.start);
+  yield pump(answer, opening.reply, work, work.start);
   const { overspent } = answer;
   const spent = overspent ? answer.counts.output : 0;
   if (overspent && opening.resume && !answer.end) {
     answer.push({ kind: 'text', text: overspent.closing });
-    yield* pump(answer, await opening.resume(`${overspent.said}${overspent.closing}\n\n`, spent), work, undefined);
+    yield pump(answer, await opening.resume(`${overspent.said}${overspent.closing}\n\n`, spent), work, undefined);
   }
   const rest = answer.finish();
-  if (rest.length > 0) yield rest;
+  if (rest.length > 0) yield [rest];
 
   const end = endOf(answer, spent);
   if (answer.repeated && end.reason !== 'length') return yield* answerWithoutTools(work, facts, end);
@@ -48,7 +48,7 @@ export async function* generate(work: Generation): AsyncGenerator<readonly ChatE
   if (answer.rejected.invented) return { answer, end, calls: 0, toolError };
   const retried = await callAgain(work, facts, answer.rejected.name);
   if (!retried) return { answer, end, calls: 0, toolError };
-  yield retried.events;
+  yield [retried.events];
   return { answer, end: { ...end, outputTokens: end.outputTokens + retried.tokens }, calls: 1 };
 }
 

@@ -13,30 +13,62 @@ import type { Held } from './held-tokens.ts';
  * The engine's reply as batches of events, one per read, until the answer is complete or its thought has taken its budget.
  * `start` is the event that opens the answer. Throws what `createEngineReader` and `succeeded` throw.
  */
-export async function* pump(
+export function pump(
   answer: Answer,
   reply: RunnerReply,
   { request, lease, signal }: Pick<Generation, 'request' | 'lease' | 'signal'>,
   start: ChatEvent | undefined,
 ): ChatStream {
   const read = createEngineReader(request.logprobs ? (request.topLogprobs ?? 0) : undefined);
+  const source = reply.body[Symbol.asyncIterator]();
   let events: ChatEvent[] = start ? [start] : [];
-  for await (const chunk of reply.body) {
-    for (const delta of read(chunk)) {
-      if (delta.kind === 'end' && delta.held)
-        events.push(...answer.push(await unsaid(delta.held, delta.end, lease, signal)));
-      events.push(...answer.push(delta));
+  let over = false;
+
+  const leave = async () => {
+    over = true;
+    await source.return?.();
+  };
+  const push = (delta: EngineDelta) => {
+    for (const event of answer.push(delta)) events.push(event);
+  };
+  const hear = async (deltas: readonly EngineDelta[]) => {
+    for (const delta of deltas) {
+      if (delta.kind === 'end' && delta.held) push(await unsaid(delta.held, delta.end, lease, signal));
+      push(delta);
     }
+    if (answer.complete || answer.overspent) await leave();
+  };
+  const isSilent = () => events.length === 0 || (events.length === 1 && events[0] === start);
+  // Called for every token, and so no generator: that would take two more promises.
+  const next = async (): Promise<IteratorResult<readonly ChatEvent[]>> => {
     // `start` waits for company: one write instead of two.
-    const isStartAlone = events.length === 1 && events[0] === start;
-    if (events.length > 0 && !isStartAlone) {
-      yield events;
-      events = [];
+    while (!over && isSilent()) {
+      const { done, value } = await source.next();
+      if (done) over = true;
+      else
+        try {
+          await hear(read(value));
+        } catch (error) {
+          await leave();
+          throw error;
+        }
     }
-    if (answer.complete || answer.overspent) break;
-  }
-  if (events.length > 0) yield events;
+    if (events.length === 0) return end;
+    const batch = events;
+    events = [];
+    return { done: false, value: batch };
+  };
+  const iterator: AsyncIterator<readonly ChatEvent[]> = {
+    next,
+    async return() {
+      await leave();
+      return end;
+    },
+  };
+  return { [Symbol.asyncIterator]: () => iterator };
 }
+
+const end: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 /** What the engine held back to the end is part of the answer. */
 async function unsaid(

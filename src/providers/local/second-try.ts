@@ -1,4 +1,5 @@
 /** Asking a model once more: without tools where it needs none, or for the call that it did not get right. */
+import type { Part } from '../../core/chain.ts';
 import type { ChatEvent } from '../../core/chat.ts';
 import { createAnswer } from './answer.ts';
 import { ask, commonFields, completionEndpoint } from './ask.ts';
@@ -18,7 +19,7 @@ export async function* answerWithoutTools(
   work: Generation,
   facts: TemplateFacts,
   before: EngineEnd,
-): AsyncGenerator<readonly ChatEvent[], Outcome> {
+): AsyncGenerator<Part, Outcome> {
   const { maxTokens } = work.request;
   const request =
     maxTokens === undefined
@@ -43,9 +44,9 @@ export async function* answerWithoutTools(
     thoughtBudget: undefined,
     judged: work.judged,
   });
-  yield* pump(answer, reply, { ...work, request }, undefined);
+  yield pump(answer, reply, { ...work, request }, undefined);
   const rest = answer.finish();
-  if (rest.length > 0) yield rest;
+  if (rest.length > 0) yield [rest];
   const end = endOf(answer);
   return {
     answer,
