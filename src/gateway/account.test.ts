@@ -11,7 +11,7 @@ import { entry, testBoundary } from '../../test/support/boundary.ts';
 import { ledgerStore } from '../store/ledger.ts';
 import { openStore } from '../store/open.ts';
 import { openLedger } from './account.ts';
-import { openLedgerFile, readLedgerFile } from './ledger-file.ts';
+import { encodeRows, openLedgerFile, readLedgerFile } from './ledger-file.ts';
 
 const folderFor = (t: { after(work: () => void): void }) => {
   const folder = mkdtempSync(join(tmpdir(), 'viaduct-ledger-'));
@@ -114,7 +114,7 @@ test('more entries than memory keeps are read from the files again', async (t) =
 test('half a line at the end of a file is not an entry', (t) => {
   const folder = folderFor(t);
   const file = openLedgerFile(folder);
-  file.append([rowOf('whole')]);
+  file.append(Buffer.from(encodeRows([rowOf('whole')])));
   const [path = ''] = file.rotate();
   file.close();
   appendFileSync(path, '{"id":"half","requ');

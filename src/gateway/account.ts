@@ -1,12 +1,13 @@
 /** The ledger's pen: every attempt into the write-ahead file at once, and in batches into the database. */
 
+import { PendingLines } from '../lib/pending-lines.ts';
 import { type LedgerRow, ledgerStore } from '../store/ledger.ts';
 import type { Store } from '../store/open.ts';
 import { nano } from './admit.ts';
 import type { Account, LedgerEntry } from './contract.ts';
 import type { Counters } from './counters.ts';
 import type { Directory } from './directory.ts';
-import { leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
+import { decodeRows, encodeRows, leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
 
 const batchMs = 500;
 const retryMs = 2000;
@@ -34,7 +35,11 @@ export type Ledger = {
 export async function openLedger(db: Store, folder: string, failed: (error: unknown) => void): Promise<Ledger> {
   const store = ledgerStore(db);
   const file = openLedgerFile(folder);
-  let waiting: LedgerRow[] = [];
+  /** Rows that the database does not have yet, as they are in the file. */
+  let waiting = new PendingLines();
+  let waitingRows = 0;
+  /** What the last batch was in. */
+  let spare = new PendingLines();
   /** Rows of this turn of the event loop, which go into the file in one write when it ends. */
   let unfiled: LedgerRow[] = [];
   let filed: Promise<void> | undefined;
@@ -55,8 +60,11 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
     unfiled = [];
     filed = undefined;
     if (rows.length === 0) return;
+    const lines = waiting.push(encodeRows(rows));
+    waitingRows += rows.length;
+    shorten();
     try {
-      file.append(rows);
+      file.append(lines);
     } catch (error) {
       // No room on the disk: the rows are in memory and go to the database as ever.
       failed(error);
@@ -65,28 +73,37 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
 
   const writeBatch = async () => {
     intoFile();
-    if (waiting.length === 0 && !overflowed) return;
-    const rows = waiting;
-    waiting = [];
+    if (waiting.size === 0 && !overflowed) return;
+    const batch = waiting;
+    const batchRows = waitingRows;
+    const fromFiles = overflowed;
+    waiting = spare;
+    waitingRows = 0;
+    overflowed = false;
     written.push(...file.rotate());
     try {
-      await store.append(rows);
-      if (overflowed) {
-        overflowed = false;
-        for (const path of written) await store.append(readLedgerFile(path));
-      }
+      await store.append(decodeRows(batch.bytes.toString()));
+      if (fromFiles) for (const path of written) await store.append(readLedgerFile(path));
       await file.forget(written);
       written = [];
+      batch.clear();
+      spare = batch;
     } catch (error) {
-      waiting = rows.concat(waiting);
+      batch.push(waiting.bytes.toString());
+      waiting.clear();
+      spare = waiting;
+      waiting = batch;
+      waitingRows += batchRows;
+      overflowed ||= fromFiles;
       shorten();
       throw error;
     }
   };
 
   const shorten = () => {
-    if (waiting.length <= maxWaiting) return;
-    waiting = [];
+    if (waitingRows <= maxWaiting) return;
+    waiting.clear();
+    waitingRows = 0;
     overflowed = true;
   };
 
@@ -109,8 +126,6 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
   return {
     append(row) {
       unfiled.push(row);
-      waiting.push(row);
-      shorten();
       schedule(batchMs);
       filed ??= new Promise((resolve) => {
         setImmediate(() => {
@@ -124,7 +139,9 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
     readExactly: (read, use) =>
       inTurn(async () => {
         await writeBatch();
-        use(await read(), waiting);
+        const value = await read();
+        intoFile();
+        use(value, decodeRows(waiting.bytes.toString()));
       }),
     async close() {
       clearTimeout(timer);

@@ -28,8 +28,8 @@ const abandonedMs = 10 * touchMs;
 const maxSegmentBytes = 4 * 2 ** 20;
 
 export type LedgerFile = {
-  /** Synchronous. Throws when the disk is full. */
-  append(rows: LedgerRow[]): void;
+  /** What `encodeRows` made. Synchronous. Throws when the disk is full. */
+  append(lines: Buffer): void;
   /** Begin a new file and give the ones before, which hold everything appended so far. */
   rotate(): string[];
   /** The database has everything of these files. */
@@ -73,11 +73,8 @@ export function openLedgerFile(folder: string): LedgerFile {
   touchTimer.unref();
 
   return {
-    append(rows) {
+    append(lines) {
       const segment = current ?? open();
-      let text = '';
-      for (const row of rows) text += `${JSON.stringify(row)}\n`;
-      const lines = Buffer.from(text);
       try {
         for (let written = 0; written < lines.length; ) written += writeSync(segment.descriptor, lines, written);
       } catch (error) {
@@ -132,13 +129,20 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/**
- * Rows of one file; none when it is gone, because whoever removed it has put them into the database. Half a line at its
- * end belongs to a request that did not end.
- */
-export function readLedgerFile(path: string): LedgerRow[] {
+/** Rows of one file; none when it is gone, because whoever removed it has put them into the database. */
+export const readLedgerFile = (path: string): LedgerRow[] => decodeRows(contentOf(path));
+
+/** One line a row. */
+export const encodeRows = (rows: readonly LedgerRow[]): string => {
+  let lines = '';
+  for (const row of rows) lines += `${JSON.stringify(row)}\n`;
+  return lines;
+};
+
+/** Half a line at the end belongs to a request that did not end. */
+export function decodeRows(lines: string): LedgerRow[] {
   const rows: LedgerRow[] = [];
-  for (const line of contentOf(path).split('\n')) {
+  for (const line of lines.split('\n')) {
     if (line === '') continue;
     try {
       rows.push(JSON.parse(line) as LedgerRow);

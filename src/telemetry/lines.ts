@@ -1,17 +1,19 @@
 /** Lines into a file descriptor, gathered for a moment: one write for many, and nobody waits for the reader. */
 import { write, writeSync } from 'node:fs';
+import { PendingLines } from '../lib/pending-lines.ts';
 
 export type LineWriter = { write(line: string): void };
 
 const gatherMs = 100;
-/** Characters that may wait for a slow reader; beyond that lines are lost, and memory is not. */
+/** Bytes that may wait for a slow reader; beyond that lines are lost, and memory is not. */
 const mostWaiting = 16 * 2 ** 20;
 const againMs = 20;
 
 /** What is left when the process exits is written then. */
 export function createLineWriter(descriptor: number): LineWriter {
-  let waiting: string[] = [];
-  let size = 0;
+  let waiting = new PendingLines();
+  /** What is being written, of which `unwritten` is left. */
+  let leaving = new PendingLines();
   let unwritten: Buffer | undefined;
   let timer: NodeJS.Timeout | undefined;
 
@@ -21,10 +23,9 @@ export function createLineWriter(descriptor: number): LineWriter {
   };
   const flush = () => {
     timer = undefined;
-    if (unwritten || waiting.length === 0) return;
-    unwritten = Buffer.from(waiting.join(''));
-    waiting = [];
-    size = 0;
+    if (unwritten || waiting.size === 0) return;
+    [waiting, leaving] = [leaving, waiting];
+    unwritten = leaving.bytes;
     push();
   };
   const push = () => {
@@ -35,17 +36,20 @@ export function createLineWriter(descriptor: number): LineWriter {
       if (error && error.code !== 'EAGAIN') unwritten = undefined;
       else if (written === bytes.length) unwritten = undefined;
       else unwritten = bytes.subarray(written ?? 0);
-      if (unwritten) setTimeout(push, error ? againMs : 0).unref();
-      else if (waiting.length > 0) schedule(gatherMs);
+      if (unwritten) {
+        setTimeout(push, error ? againMs : 0).unref();
+        return;
+      }
+      leaving.clear();
+      if (waiting.size > 0) schedule(gatherMs);
     });
   };
-  process.on('exit', () => writeAll(descriptor, Buffer.from(waiting.join(''))));
+  process.on('exit', () => writeAll(descriptor, waiting.bytes));
 
   return {
     write(line) {
-      if (size > mostWaiting) return;
+      if (waiting.size > mostWaiting) return;
       waiting.push(line);
-      size += line.length;
       if (!unwritten) schedule(gatherMs);
     },
   };
