@@ -1,16 +1,16 @@
 /** Models on this machine, run by llama.cpp: the provider behind `local`. */
 import { randomUUID } from 'node:crypto';
-import { chain, type Part } from '../core/chain.ts';
 import type { ChatEvent, ChatRequest } from '../core/chat.ts';
 import { ViaductError } from '../core/errors.ts';
 import type { CallContext, Capability, ModelInfo, Provider } from '../core/provider.ts';
 import type { AcquireOptions, Lease, Scheduler } from '../engine/scheduler.ts';
+import { chain } from '../lib/chain.ts';
 import type { ModelStore, ResolvedModel } from '../models/store.ts';
 import { constrain, planTools } from './local/constraint.ts';
 import { countInput } from './local/count-tokens.ts';
 import { embedAll, maxInputs } from './local/embed.ts';
 import { generate } from './local/generate.ts';
-import type { Generation, Outcome } from './local/generation.ts';
+import type { AnswerPart, Generation, Outcome } from './local/generation.ts';
 import { prepareMessages } from './local/messages.ts';
 import { rankByVectors, rerankAll } from './local/rerank.ts';
 import { maxTokens } from './local/sampling.ts';
@@ -82,7 +82,10 @@ export function createLocalProvider({ models, scheduler, imageHosts }: LocalProv
     }
   }
 
-  async function* answer(request: ChatRequest, { signal, report, privacy }: CallContext): AsyncGenerator<Part, void> {
+  async function* answer(
+    request: ChatRequest,
+    { signal, report, privacy }: CallContext,
+  ): AsyncGenerator<AnswerPart, void> {
     const began = performance.now();
     const model = await models.resolve(request.model);
     const start = {

@@ -1,9 +1,8 @@
 /** One answer of a loaded model, from the question to the engine to the events, with a second try where it goes wrong. */
-import type { Part } from '../../core/chain.ts';
 import { type Answer, createAnswer } from './answer.ts';
 import { ask } from './ask.ts';
 import type { EngineEnd } from './engine-stream.ts';
-import type { Generation, Outcome } from './generation.ts';
+import type { AnswerPart, Generation, Outcome } from './generation.ts';
 import { endOf, pump } from './pump.ts';
 import { templateFacts } from './render.ts';
 import { answeredCalls } from './repeated-calls.ts';
@@ -11,7 +10,7 @@ import { answerWithoutTools, callAgain } from './second-try.ts';
 import { createToolChecker } from './tool-check.ts';
 
 /** The events but for the last, in parts. The first batch begins with `start` and comes once the engine has begun to answer. */
-export async function* generate(work: Generation): AsyncGenerator<Part, Outcome> {
+export async function* generate(work: Generation): AsyncGenerator<AnswerPart, Outcome> {
   const { request, lease, tools, constraint, signal } = work;
   const facts = await templateFacts(lease.runner, signal);
   const opening = await ask(work, facts);

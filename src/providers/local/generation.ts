@@ -1,6 +1,7 @@
 /** What one answer of a loaded model is made from, and what it came to. */
 import type { ChatEvent, ChatRequest } from '../../core/chat.ts';
 import type { Lease } from '../../engine/scheduler.ts';
+import type { Part } from '../../lib/chain.ts';
 import type { ResolvedModel } from '../../models/store.ts';
 import type { Answer } from './answer.ts';
 import type { Constraint, ToolPlan } from './constraint.ts';
@@ -21,6 +22,9 @@ export type Generation = {
   /** Told of every tool call that was judged. */
   judged: (state: CheckedCall['state']) => void;
 };
+
+/** Batches of events, as they come. */
+export type AnswerPart = Part<readonly ChatEvent[]>;
 
 /** How it went, for the last event. */
 export type Outcome = { answer: Answer; end: EngineEnd; calls: number; toolError?: string };

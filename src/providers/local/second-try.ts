@@ -1,11 +1,10 @@
 /** Asking a model once more: without tools where it needs none, or for the call that it did not get right. */
-import type { Part } from '../../core/chain.ts';
 import type { ChatEvent } from '../../core/chat.ts';
 import { createAnswer } from './answer.ts';
 import { ask, commonFields, completionEndpoint } from './ask.ts';
 import { callsConstraint } from './constraint.ts';
 import type { EngineEnd } from './engine-stream.ts';
-import type { Generation, Outcome } from './generation.ts';
+import type { AnswerPart, Generation, Outcome } from './generation.ts';
 import { endOf, pump } from './pump.ts';
 import type { TemplateFacts } from './render.ts';
 import { resultsInWords } from './repeated-calls.ts';
@@ -19,7 +18,7 @@ export async function* answerWithoutTools(
   work: Generation,
   facts: TemplateFacts,
   before: EngineEnd,
-): AsyncGenerator<Part, Outcome> {
+): AsyncGenerator<AnswerPart, Outcome> {
   const { maxTokens } = work.request;
   const request =
     maxTokens === undefined

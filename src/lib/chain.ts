@@ -1,28 +1,25 @@
-/** Streams after one another, at one promise a batch: `yield*` of an async generator takes three, at every level. */
-import type { ChatEvent, ChatStream } from './chat.ts';
+/** Streams after one another, at one promise an item: `yield*` of an async generator takes three, at every level. */
 
-/** A stream, or batches that are there already. */
-export type Part = ChatStream | readonly (readonly ChatEvent[])[];
+/** A stream, or items that are there already. */
+export type Part<T> = AsyncIterable<T> | readonly T[];
 
 /**
- * The batches of every part that `parts` gives. As with `yield*`, the generator goes on at the end of a part, gets thrown what a part throws, and
+ * The items of every part that `parts` gives. As with `yield*`, the generator goes on at the end of a part, gets thrown what a part throws, and
  * is closed together with the part when the reader leaves.
  */
-export const chain = (parts: AsyncGenerator<Part, void>): ChatStream => ({
+export const chain = <T>(parts: AsyncGenerator<Part<T>, void>): AsyncIterable<T> => ({
   [Symbol.asyncIterator]: () => new Chain(parts),
 });
 
-type Batch = readonly ChatEvent[];
+class Chain<T> implements AsyncIterator<T> {
+  readonly #parts: AsyncGenerator<Part<T>, void>;
+  #part: AsyncIterator<T> | Iterator<T> | undefined = undefined;
 
-class Chain implements AsyncIterator<Batch> {
-  readonly #parts: AsyncGenerator<Part, void>;
-  #part: AsyncIterator<Batch> | Iterator<Batch> | undefined = undefined;
-
-  constructor(parts: AsyncGenerator<Part, void>) {
+  constructor(parts: AsyncGenerator<Part<T>, void>) {
     this.#parts = parts;
   }
 
-  async next(): Promise<IteratorResult<Batch>> {
+  async next(): Promise<IteratorResult<T>> {
     for (;;) {
       if (!this.#part) {
         const opened = await this.#parts.next();
@@ -41,7 +38,7 @@ class Chain implements AsyncIterator<Batch> {
     }
   }
 
-  async return(): Promise<IteratorResult<Batch>> {
+  async return(): Promise<IteratorResult<T>> {
     await this.#part?.return?.();
     await this.#parts.return();
     return done;
@@ -50,5 +47,5 @@ class Chain implements AsyncIterator<Batch> {
 
 const done: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-const iteratorOf = (part: Part) =>
+const iteratorOf = <T>(part: Part<T>): AsyncIterator<T> | Iterator<T> =>
   Symbol.asyncIterator in part ? part[Symbol.asyncIterator]() : part[Symbol.iterator]();
