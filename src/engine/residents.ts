@@ -98,17 +98,19 @@ export function createResidents(log: Log | undefined) {
       resident.expiresAt = undefined;
       if (resident.leaving || !isIdle(resident)) return;
       if (resident.keepAlive === 0) return void end(resident);
-      if (resident.keepAlive > 0) {
+      if (!staysForEver(resident)) {
         const delay = resident.keepAlive * 1000;
         resident.expiresAt = Date.now() + delay;
-        // setTimeout takes 31 bits; more is as good as for ever.
-        if (delay < 2 ** 31) resident.timer = setTimeout(() => void end(resident), delay);
-        resident.timer?.unref();
+        resident.timer = setTimeout(() => void end(resident), delay);
+        resident.timer.unref();
       }
       changed();
     },
   };
 }
+
+/** Until it is told to go. A timer takes 31 bits of milliseconds; more is as good as for ever. */
+export const staysForEver = ({ keepAlive }: Resident): boolean => keepAlive < 0 || keepAlive * 1000 >= 2 ** 31;
 
 /** Loaded, with nobody at work or waiting. */
 export const isIdle = (resident: Resident): boolean => resident.loaded !== undefined && resident.queue.idle();

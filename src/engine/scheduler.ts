@@ -8,7 +8,7 @@ import { availableMemory } from './memory.ts';
 import { checkContext, engineFlags, type Purpose } from './plan.ts';
 import { createQueue } from './queue.ts';
 import { readJson } from './reply.ts';
-import { createResidents, isIdle, type Resident } from './residents.ts';
+import { createResidents, isIdle, type Resident, staysForEver } from './residents.ts';
 import { aborted, createRoom, trainedContext } from './room.ts';
 import { type Runner, startRunner } from './runner.ts';
 import { createSlots } from './slots.ts';
@@ -157,7 +157,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       for (const resident of [...residents.all].sort((a, b) => b.lastUsed - a.lastUsed)) {
         if (!resident.loaded) continue;
         const { plan, process } = resident.loaded;
-        const forever = resident.keepAlive < 0;
+        const forever = staysForEver(resident);
         lines.push({
           name: resident.model.name,
           digest: resident.model.digest,

@@ -185,6 +185,9 @@ describe('models', () => {
     assert.equal(loaded.done_reason, 'load');
     contract('ollama').check('PsResponse', await client.ps());
     assert.ok((await names()).includes(small));
+    // Longer than a date can say.
+    await client.generate({ model: small, prompt: '', keep_alive: 1e15 });
+    contract('ollama').check('PsResponse', await client.ps());
     const gone = await client.generate({ model: small, prompt: '', keep_alive: 0 });
     assert.equal(gone.done_reason, 'unload');
     const deadline = Date.now() + 10_000;
