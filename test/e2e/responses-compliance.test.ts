@@ -19,7 +19,7 @@ import { drawShape } from '../support/shapes.ts';
 const picture = `data:image/png;base64,${drawShape('red', 'circle').toString('base64')}`;
 
 describe('a local model', () => {
-  const model = 'qwen-vision';
+  const model = 'qwen-vision:greedy';
   let server: TestServer;
   before(async () => {
     server = await startTestServer({ models: [model] });
