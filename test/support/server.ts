@@ -39,16 +39,14 @@ PARAMETER num_predict 60
     modelfile: `FROM qwen2.5-coder:0.5b\nFROM ${join(shared, 'vision/qwen2.5-coder-0.5b.mmproj.gguf')}\n`,
   },
   // For requests that set no temperature: so small a model calls a tool only most of the time.
-  'qwen-vision:greedy': {
-    modelfile: `FROM qwen2.5-coder:0.5b\nFROM ${join(shared, 'vision/qwen2.5-coder-0.5b.mmproj.gguf')}\nPARAMETER temperature 0\n`,
-  },
+  'qwen-vision:greedy': { modelfile: 'FROM qwen-vision\nPARAMETER temperature 0\n' },
 };
 const needs: Record<string, string> = {
   'smollm2:brief': 'smollm2:135m',
   'smollm2:thinks': 'smollm2:135m',
   'smollm2-vision': 'smollm2:135m',
   'qwen-vision': 'qwen2.5-coder:0.5b',
-  'qwen-vision:greedy': 'qwen2.5-coder:0.5b',
+  'qwen-vision:greedy': 'qwen-vision',
 };
 
 export type TestModel = keyof typeof recipes;
