@@ -1,6 +1,6 @@
 /**
  * What Viaduct costs on top of the engine: the same engine process is asked directly and through Viaduct, in turns.
- * Run: node bench/engine.ts [--requests 10000] [--rounds 9]
+ * Run: node bench/engine.ts [--requests 10000] [--rounds 9] [--only single,parallel,first,memory,start]
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,10 +17,12 @@ const { values } = parseArgs({
   options: {
     requests: { type: 'string', default: '10000' },
     rounds: { type: 'string', default: '9' },
+    only: { type: 'string' },
     model: { type: 'string', default: 'smollm2:135m' },
   },
 });
 const rounds = Number(values.rounds);
+const wanted = (name: string) => !values.only || values.only.split(',').includes(name);
 const { model } = values;
 const root = join(import.meta.dirname, '..');
 /** What users run: the built program. */
@@ -153,30 +155,41 @@ try {
     key: readFileSync(join(folder, 'key'), 'utf8').trim(),
     closes: true,
   };
-  for (const parallel of [1, 8]) {
+  if (wanted('single')) await compareSpeed(1);
+  if (wanted('parallel')) await compareSpeed(8);
+  if (wanted('first')) await compareFirstToken();
+  if (wanted('memory')) {
+    const requests = Number(values.requests);
+    await many(viaduct, requests, 1);
+    console.log(
+      `resident after ${requests} requests: ${residentMb(server.process.pid ?? 0).toFixed(0)} MB (wanted ≤ 160)`,
+    );
+  }
+
+  async function compareSpeed(parallel: number) {
     const both = await compare(direct, viaduct, (target) => speed(target, parallel));
     console.log(
       `${parallel} at a time: ${both.direct.toFixed(1)} tokens/s directly, ${both.viaduct.toFixed(1)} through Viaduct, ratio ${both.ratio.toFixed(3)} (wanted ≥ 0.97)`,
     );
   }
-  const first = await compare(direct, viaduct, async (target) => {
-    const times = [];
-    for (let n = 0; n < 10; n++) times.push((await chat(target, 'Hello', 1)).firstTokenMs);
-    return median(times);
-  });
-  console.log(
-    `first token: ${first.direct.toFixed(1)} ms directly, ${first.viaduct.toFixed(1)} ms through Viaduct, added ${(first.viaduct - first.direct).toFixed(1)} ms (wanted ≤ 3)`,
-  );
-  const requests = Number(values.requests);
-  await many(viaduct, requests, 1);
-  console.log(
-    `resident after ${requests} requests: ${residentMb(server.process.pid ?? 0).toFixed(0)} MB (wanted ≤ 160)`,
-  );
+
+  async function compareFirstToken() {
+    const first = await compare(direct, viaduct, async (target) => {
+      const times = [];
+      for (let n = 0; n < 10; n++) times.push((await chat(target, 'Hello', 1)).firstTokenMs);
+      return median(times);
+    });
+    console.log(
+      `first token: ${first.direct.toFixed(1)} ms directly, ${first.viaduct.toFixed(1)} ms through Viaduct, added ${(first.viaduct - first.direct).toFixed(1)} ms (wanted ≤ 3)`,
+    );
+  }
 } finally {
   await server.close();
 }
-const starts = [];
-for (let n = 0; n < 5; n++) starts.push(await startTime(folder));
-console.log(`serve to first 200 on /healthz: ${median(starts).toFixed(0)} ms (wanted ≤ 500)`);
+if (wanted('start')) {
+  const starts = [];
+  for (let n = 0; n < 5; n++) starts.push(await startTime(folder));
+  console.log(`serve to first 200 on /healthz: ${median(starts).toFixed(0)} ms (wanted ≤ 500)`);
+}
 rmSync(folder, { recursive: true, force: true });
 await agent.close();

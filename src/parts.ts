@@ -7,6 +7,7 @@ import type { Provider } from './core/provider.ts';
 import { createScheduler } from './engine/scheduler.ts';
 import { type Boundary, createBoundary } from './gateway/boundary.ts';
 import { createGateway } from './gateway/gateway.ts';
+import { priceList } from './lib/price-list.ts';
 import { type Lock, lockFile, readLock } from './models/lock.ts';
 import { storeRoots } from './models/roots.ts';
 import { createModelStore, type ModelStore } from './models/store.ts';
@@ -68,10 +69,14 @@ export async function createParts(
   const imageHosts = [...config.engine.image_hosts];
   const local = createLocalProvider({ models, scheduler, imageHosts });
   const makeProviders = createProviderSet();
-  const setup = ({ providers, models: routes }: Config) => ({
-    providers: new Map<string, Provider>([[local.name, local], ...makeProviders(providers)]),
-    models: routes,
-  });
+  const setup = ({ providers, models: routes }: Config) => {
+    // Not in the middle of the first request, which it would hold up with all others.
+    if (Object.keys(providers).length > 0) priceList();
+    return {
+      providers: new Map<string, Provider>([[local.name, local], ...makeProviders(providers)]),
+      models: routes,
+    };
+  };
   const metrics: Metrics = createMetrics(() => gateway.health(), local.toolCalls);
   const logCall = createRequestLog(log);
   const tracing =

@@ -1,5 +1,5 @@
 /** Names of hosted models: whose they are, and which kind of provider would serve them. */
-import { findProvider } from '@pydantic/genai-prices';
+import { priceList } from '../lib/price-list.ts';
 
 /** Kind of provider → its name in the price list of https://github.com/pydantic/genai-prices. */
 const listNames: Record<string, string> = {
@@ -41,7 +41,7 @@ export function hostedName(model: string): HostedName | undefined {
   if (model.includes(':') || model.includes('/')) return undefined;
   const found = memory.get(model);
   if (found !== undefined) return found ?? undefined;
-  const owner = owners[findProvider({ modelId: model.toLowerCase() })?.id ?? ''];
+  const owner = owners[priceList().findProvider({ modelId: model.toLowerCase() })?.id ?? ''];
   if (memory.size > 1000) memory.clear();
   memory.set(model, owner ?? null);
   return owner;
@@ -55,8 +55,8 @@ export function hostedContext(kind: string, model: string): number | undefined {
   const found = contexts.get(key);
   if (found !== undefined) return found ?? undefined;
   const list = listNames[kind];
-  const entry =
-    list === undefined ? undefined : findProvider({ providerId: list })?.models.find(({ id }) => id === model);
+  const known = list === undefined ? [] : (priceList().findProvider({ providerId: list })?.models ?? []);
+  const entry = known.find(({ id }) => id === model);
   if (contexts.size > 1000) contexts.clear();
   contexts.set(key, entry?.context_window ?? null);
   return entry?.context_window;

@@ -1,6 +1,6 @@
 /** What a call costs: hosted models from the public price list, or from the configuration; local ones what the machine costs. */
-import { calcPrice } from '@pydantic/genai-prices';
 import type { Usage } from '../core/usage.ts';
+import { priceList } from '../lib/price-list.ts';
 import { priceListName } from './catalog.ts';
 import type { Price, PricedTarget, Prices } from './contract.ts';
 
@@ -125,7 +125,8 @@ const fromOverride = ({ input, output, cacheRead = input, cacheWrite = input }: 
 function fromList({ kind, model }: PricedTarget, time: number): Rates | undefined {
   const providerId = priceListName(kind);
   if (!providerId) return undefined;
-  const found = calcPrice({ input_tokens: 1, output_tokens: 1 }, model, { providerId, timestamp: new Date(time) });
+  const oneOfEach = { input_tokens: 1, output_tokens: 1 };
+  const found = priceList().calcPrice(oneOfEach, model, { providerId, timestamp: new Date(time) });
   if (!found) return undefined;
   const list = found.model_price;
   const rate = (...names: string[]): Rate => {

@@ -1,17 +1,16 @@
 /**
  * Models of clouds whose own lists are of no use here: Amazon's and Google's name what exists somewhere, at other
- * addresses and with other rights than what answers. The public price list names what is sold. Source:
- * https://github.com/pydantic/genai-prices
+ * addresses and with other rights than what answers. The public price list names what is sold.
  */
-import { findProvider } from '@pydantic/genai-prices';
 import type { ModelInfo } from '../core/provider.ts';
+import { priceList } from '../lib/price-list.ts';
 
 /**
  * `list`: name of the cloud in the price list; `nameOf`: its name of a model → the cloud's own, undefined for what is
  * not to be had.
  */
 function listedModels(list: string, nameOf: (id: string) => string | undefined): ModelInfo[] {
-  return (findProvider({ providerId: list })?.models ?? []).flatMap((model) => {
+  return (priceList().findProvider({ providerId: list })?.models ?? []).flatMap((model) => {
     const id = model.deprecated ? undefined : nameOf(model.id);
     if (id === undefined) return [];
     return [{ id, ...(model.context_window !== undefined && { contextLength: model.context_window }) }];
