@@ -16,7 +16,6 @@ import { createLocalProvider } from './providers/local.ts';
 import { createResponses } from './responses/responses.ts';
 import { auditStore } from './store/audit.ts';
 import { contentStore } from './store/contents.ts';
-import { ledgerStore } from './store/ledger.ts';
 import { openStore, type Store } from './store/open.ts';
 import { sessionStore } from './store/sessions.ts';
 import { storedChatStore } from './store/stored-chats.ts';
@@ -144,7 +143,7 @@ function adminDoor({ oidc }: Config, db: Store, boundary: Boundary, inForce: () 
   return createAdminDoor(
     {
       boundary,
-      ledger: ledgerStore(db),
+      ledger: boundary.ledger.reports,
       audit: auditStore(db),
       contents: contentStore(db),
       sessions: sessionStore(db),

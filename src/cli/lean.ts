@@ -1,9 +1,8 @@
 /**
  * How a server's process begins: what V8 and glibc would keep beside the models' memory, several times of what it needs, they give back. One
- * thread sweeps a young generation this small in less CPU time than several that wait for each other; it has its size from the start, because
- * what a start loads stays, and growing would copy it again and again.
+ * thread sweeps a young generation this small in less CPU time than several that wait for each other.
  */
-export const leanSettings = ['--min-semi-space-size=8', '--max-semi-space-size=8', '--no-parallel-scavenge'];
+export const leanSettings = ['--max-semi-space-size=8', '--no-parallel-scavenge'];
 export const leanEnvironment = { MALLOC_ARENA_MAX: '2', MALLOC_TRIM_THRESHOLD_: '131072' };
 
 /** From now on old objects may grow by a fifth before they are swept. Not before all is loaded: a start would sweep a dozen times. */

@@ -71,6 +71,25 @@ test('kill -9 at any moment, 50 times: no finished request is lost, none counts 
   assert.deepEqual(readdirSync(join(home, 'ledger')), []);
 });
 
+test('a report has what was accounted just before', async (t) => {
+  const { account, ledger } = await testBoundary(t);
+  account(entry({ requestId: 'just-now' }));
+  const [row] = await ledger.reports.requests({ limit: 1 });
+  assert.equal(row?.request_id, 'just-now');
+  account(entry({}));
+  const [day] = await ledger.reports.usage({ by: 'day' });
+  assert.equal(day?.attempts, 2);
+});
+
+test('a thousand entries are written at once, without waiting for more', async (t) => {
+  const { db, ledger } = await testBoundary(t);
+  const written = ledgerStore(db);
+  for (let n = 0; n < 1000; n++) ledger.append(rowOf(`row-${n}`));
+  await new Promise(setImmediate);
+  // One query after another: the batch was asked for before this one.
+  assert.equal((await written.usage({ by: 'day' }))[0]?.attempts, 1000);
+});
+
 test('a database that is away loses nothing, and the entries are there when it is back', async (t) => {
   const home = folderFor(t);
   const away = await openStore({ database: 'sqlite', home });

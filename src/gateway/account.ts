@@ -1,7 +1,7 @@
 /** The ledger's pen: every attempt into the write-ahead file at once, and in batches into the database. */
 
 import { PendingLines } from '../lib/pending-lines.ts';
-import { type LedgerRow, ledgerStore } from '../store/ledger.ts';
+import { type LedgerRow, type LedgerStore, ledgerStore } from '../store/ledger.ts';
 import type { Store } from '../store/open.ts';
 import { nano } from './admit.ts';
 import type { Account, LedgerEntry } from './contract.ts';
@@ -9,10 +9,15 @@ import type { Counters } from './counters.ts';
 import type { Directory } from './directory.ts';
 import { decodeRows, encodeRows, leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
 
-const batchMs = 500;
+/** A batch costs much more than its rows, so that few are written where little happens; many rows at once would hold up the requests. */
+const batchMs = 2000;
+const fullBatch = 1000;
 const retryMs = 2000;
 /** Rows in memory while the database is away; beyond that they are read from the files when it is back. */
 const maxWaiting = 20_000;
+
+/** What was spent and asked, everything accounted before the question included. */
+export type LedgerReports = Pick<LedgerStore, 'usage' | 'requests'>;
 
 export type Ledger = {
   /** Everything accounted so far into the database. Throws when the database fails. */
@@ -24,6 +29,7 @@ export type Ledger = {
   readExactly<T>(read: () => Promise<T>, use: (value: T, since: readonly LedgerRow[]) => void): Promise<void>;
   /** Resolves, in the same turn of the event loop, when the row outlives a kill of the process. Never rejects. */
   append(row: LedgerRow): Promise<void>;
+  readonly reports: LedgerReports;
   /** Flushes. What cannot be flushed stays in its file for the next start. */
   close(): Promise<void>;
 };
@@ -61,6 +67,7 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
     filed = undefined;
     if (rows.length === 0) return;
     const lines = waiting.push(encodeRows(rows));
+    const wasFull = waitingRows >= fullBatch;
     waitingRows += rows.length;
     shorten();
     try {
@@ -69,6 +76,8 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
       // No room on the disk: the rows are in memory and go to the database as ever.
       failed(error);
     }
+    // Only as it becomes full: while the database is away it stays so.
+    if (!wasFull && waitingRows >= fullBatch) writeDue();
   };
 
   const writeBatch = async () => {
@@ -108,15 +117,20 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
   };
 
   const schedule = (ms: number) => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      inTurn(writeBatch).catch((error) => {
-        failed(error);
-        schedule(retryMs);
-      });
-    }, ms);
+    timer ??= setTimeout(writeDue, ms);
     timer.unref();
   };
+
+  function writeDue() {
+    clearTimeout(timer);
+    timer = undefined;
+    inTurn(writeBatch).catch((error) => {
+      failed(error);
+      schedule(retryMs);
+    });
+  }
+
+  const flush = () => inTurn(writeBatch);
 
   for (const { path, alive } of leftFiles(folder)) {
     await store.append(readLedgerFile(path));
@@ -135,7 +149,7 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
       });
       return filed;
     },
-    flush: () => inTurn(writeBatch),
+    flush,
     readExactly: (read, use) =>
       inTurn(async () => {
         await writeBatch();
@@ -143,6 +157,16 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
         intoFile();
         use(value, decodeRows(waiting.bytes.toString()));
       }),
+    reports: {
+      async usage(query) {
+        await flush();
+        return store.usage(query);
+      },
+      async requests(query) {
+        await flush();
+        return store.requests(query);
+      },
+    },
     async close() {
       clearTimeout(timer);
       try {

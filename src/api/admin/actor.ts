@@ -3,11 +3,11 @@ import { timingSafeEqual } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { ViaductError } from '../../core/errors.ts';
+import type { LedgerReports } from '../../gateway/account.ts';
 import type { Boundary } from '../../gateway/boundary.ts';
 import { hashSecret } from '../../gateway/secrets.ts';
 import type { AuditStore } from '../../store/audit.ts';
 import type { ContentStore } from '../../store/contents.ts';
-import type { LedgerStore } from '../../store/ledger.ts';
 import type { Role } from '../../store/policy.ts';
 import type { SessionStore } from '../../store/sessions.ts';
 import type { Endpoint, PublicExchange } from '../define.ts';
@@ -17,7 +17,7 @@ import type { SignIn } from './oidc.ts';
 /** What the endpoints of /admin work with. */
 export type AdminServices = {
   boundary: Boundary;
-  ledger: LedgerStore;
+  ledger: LedgerReports;
   audit: AuditStore;
   contents: ContentStore;
   sessions: SessionStore;

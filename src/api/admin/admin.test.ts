@@ -7,7 +7,6 @@ import { startPostgres } from '../../../test/support/postgres.ts';
 import { unavailable } from '../../../test/support/unavailable.ts';
 import { auditStore } from '../../store/audit.ts';
 import { contentStore } from '../../store/contents.ts';
-import { ledgerStore } from '../../store/ledger.ts';
 import { sessionStore } from '../../store/sessions.ts';
 import { createApp } from '../app.ts';
 import type { Services } from '../define.ts';
@@ -22,7 +21,7 @@ async function start(t: TestContext, database = 'sqlite') {
   const door = createAdminDoor(
     {
       boundary,
-      ledger: ledgerStore(db),
+      ledger: boundary.ledger.reports,
       audit: auditStore(db),
       contents: contentStore(db),
       sessions: sessionStore(db),

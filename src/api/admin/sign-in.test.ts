@@ -5,7 +5,6 @@ import { testBoundary } from '../../../test/support/boundary.ts';
 import { clientId, clientSecret, type OidcPerson, signInAt, startOidc } from '../../../test/support/oidc.ts';
 import { auditStore } from '../../store/audit.ts';
 import { contentStore } from '../../store/contents.ts';
-import { ledgerStore } from '../../store/ledger.ts';
 import { sessionStore } from '../../store/sessions.ts';
 import { createApp } from '../app.ts';
 import type { Services } from '../define.ts';
@@ -45,7 +44,7 @@ async function start(t: TestContext) {
     {
       boundary,
       signIn,
-      ledger: ledgerStore(db),
+      ledger: boundary.ledger.reports,
       audit: auditStore(db),
       contents: contentStore(db),
       sessions: sessionStore(db),
