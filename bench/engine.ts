@@ -12,6 +12,7 @@ import { Agent, request } from 'undici';
 import { testEngine, testModel } from '../test/support/engine.ts';
 import { freePort } from '../test/support/postgres.ts';
 import { startTestServer } from '../test/support/server.ts';
+import { median } from './median.ts';
 
 const { values } = parseArgs({
   options: {
@@ -84,8 +85,6 @@ async function many(target: Target, count: number, maxTokens: number): Promise<v
   for (let done = 0; done < count; done += 4)
     await Promise.all(Array.from({ length: Math.min(4, count - done) }, () => chat(target, 'Hello', maxTokens)));
 }
-
-const median = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 
 /**
  * Both targets in turns, so that what else the machine does meets both alike; the ratio is the median of the rounds', because a machine's pace

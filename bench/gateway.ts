@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
 import { leanEnvironment, leanSettings } from '../src/cli/lean.ts';
 import type { Reading } from './gateway/measured.ts';
+import { median } from './median.ts';
 
 const { values } = parseArgs({
   options: {
@@ -97,6 +98,8 @@ type Figure = { cpuMs: number; systemMs: number; perSecond: number; p99: number;
 type Compared = { best: Figure; times: number };
 
 const rounds = 15;
+/** Of the requests of all rounds that one has: short ones, so that neighbours meet the same machine. */
+const roundShare = 1 / 5;
 /** Node compiles well only what it has seen tens of thousands of times. */
 const warmUp = 40_000;
 
@@ -110,15 +113,13 @@ async function compare(subjects: [to: Started, payload: string][], count: number
   const measured = subjects.map((): Figure[] => []);
   for (let round = 0; round < rounds; round++)
     for (const [at, [to, payload]] of subjects.entries())
-      measured[at]?.push(await measure(to, Math.ceil(count / 5), payload));
+      measured[at]?.push(await measure(to, Math.ceil(count * roundShare), payload));
   const [first = []] = measured;
   return measured.map((figures) => ({
     best: figures.reduce((best, figure) => (figure.cpuMs < best.cpuMs ? figure : best)),
     times: median(figures.map(({ cpuMs }, round) => cpuMs / (first[round]?.cpuMs ?? Number.NaN))),
   }));
 }
-
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 async function measure(to: Started, count: number, payload: string): Promise<Figure> {
   const before = await read(to);
