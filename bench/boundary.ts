@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createBoundary } from '../src/gateway/boundary.ts';
 import { keyStore } from '../src/store/keys.ts';
-import { dayMs, type LedgerRow, ledgerStore } from '../src/store/ledger.ts';
+import { ledgerStore } from '../src/store/ledger.ts';
+import { LedgerBatch } from '../src/store/ledger-batch.ts';
+import { dayMs, type LedgerRow } from '../src/store/ledger-tables.ts';
 import { openStore } from '../src/store/open.ts';
 
 const rows = Number(process.argv[2] ?? 1_000_000);
@@ -114,7 +116,9 @@ async function reports() {
   const batch = 20_000;
   const began = performance.now();
   for (let start = 0; start < rows; start += batch)
-    await ledger.append(Array.from({ length: Math.min(batch, rows - start) }, (_, i) => row(start + i, today)));
+    await ledger.append(
+      LedgerBatch.of(Array.from({ length: Math.min(batch, rows - start) }, (_, i) => row(start + i, today))),
+    );
   const seconds = (performance.now() - began) / 1000;
   console.log(`${rows} ledger rows written in ${seconds.toFixed(0)} s (${Math.round(rows / seconds)} per second)`);
   await time('usage by day (bound 300 ms)', () => ledger.usage({ by: 'day' }));

@@ -9,9 +9,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { entry, testBoundary } from '../../test/support/boundary.ts';
 import { ledgerStore } from '../store/ledger.ts';
+import { LedgerBatch } from '../store/ledger-batch.ts';
 import { openStore } from '../store/open.ts';
 import { openLedger } from './account.ts';
-import { encodeRows, openLedgerFile, readLedgerFile } from './ledger-file.ts';
+import { openLedgerFile, readLedgerFile } from './ledger-file.ts';
 
 const folderFor = (t: { after(work: () => void): void }) => {
   const folder = mkdtempSync(join(tmpdir(), 'viaduct-ledger-'));
@@ -133,10 +134,10 @@ test('more entries than memory keeps are read from the files again', async (t) =
 test('half a line at the end of a file is not an entry', (t) => {
   const folder = folderFor(t);
   const file = openLedgerFile(folder);
-  file.append(Buffer.from(encodeRows([rowOf('whole')])));
+  file.append(new LedgerBatch().add([rowOf('whole')]));
   const [path = ''] = file.rotate();
   file.close();
-  appendFileSync(path, '{"id":"half","requ');
+  appendFileSync(path, '["half","requ');
   assert.deepEqual(
     readLedgerFile(path).map(({ id }) => id),
     ['whole'],

@@ -1,13 +1,14 @@
 /** The ledger's pen: every attempt into the write-ahead file at once, and in batches into the database. */
 
-import { PendingLines } from '../lib/pending-lines.ts';
-import { type LedgerRow, type LedgerStore, ledgerStore } from '../store/ledger.ts';
+import { type LedgerStore, ledgerStore } from '../store/ledger.ts';
+import { LedgerBatch } from '../store/ledger-batch.ts';
+import type { LedgerRow } from '../store/ledger-tables.ts';
 import type { Store } from '../store/open.ts';
 import { nano } from './admit.ts';
 import type { Account, LedgerEntry } from './contract.ts';
 import type { Counters } from './counters.ts';
 import type { Directory } from './directory.ts';
-import { decodeRows, encodeRows, leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
+import { leftFiles, openLedgerFile, readLedgerFile } from './ledger-file.ts';
 
 /** A batch costs much more than its rows, so that few are written where little happens; many rows at once would hold up the requests. */
 const batchMs = 2000;
@@ -17,7 +18,7 @@ const retryMs = 2000;
 const maxWaiting = 20_000;
 
 /** What was spent and asked, everything accounted before the question included. */
-export type LedgerReports = Pick<LedgerStore, 'usage' | 'requests'>;
+export type LedgerReports = Pick<LedgerStore, 'usage' | 'requests' | 'spent'>;
 
 export type Ledger = {
   /** Everything accounted so far into the database. Throws when the database fails. */
@@ -41,11 +42,10 @@ export type Ledger = {
 export async function openLedger(db: Store, folder: string, failed: (error: unknown) => void): Promise<Ledger> {
   const store = ledgerStore(db);
   const file = openLedgerFile(folder);
-  /** Rows that the database does not have yet, as they are in the file. */
-  let waiting = new PendingLines();
-  let waitingRows = 0;
+  /** Rows that the database does not have yet. */
+  let waiting = new LedgerBatch();
   /** What the last batch was in. */
-  let spare = new PendingLines();
+  let spare = new LedgerBatch();
   /** Rows of this turn of the event loop, which go into the file in one write when it ends. */
   let unfiled: LedgerRow[] = [];
   let filed: Promise<void> | undefined;
@@ -66,9 +66,8 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
     unfiled = [];
     filed = undefined;
     if (rows.length === 0) return;
-    const lines = waiting.push(encodeRows(rows));
-    const wasFull = waitingRows >= fullBatch;
-    waitingRows += rows.length;
+    const wasFull = waiting.size >= fullBatch;
+    const lines = waiting.add(rows);
     shorten();
     try {
       file.append(lines);
@@ -77,32 +76,29 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
       failed(error);
     }
     // Only as it becomes full: while the database is away it stays so.
-    if (!wasFull && waitingRows >= fullBatch) writeDue();
+    if (!wasFull && waiting.size >= fullBatch) writeDue();
   };
 
   const writeBatch = async () => {
     intoFile();
     if (waiting.size === 0 && !overflowed) return;
     const batch = waiting;
-    const batchRows = waitingRows;
     const fromFiles = overflowed;
     waiting = spare;
-    waitingRows = 0;
     overflowed = false;
     written.push(...file.rotate());
     try {
-      await store.append(decodeRows(batch.bytes.toString()));
-      if (fromFiles) for (const path of written) await store.append(readLedgerFile(path));
+      await store.append(batch);
+      if (fromFiles) for (const path of written) await store.append(LedgerBatch.of(readLedgerFile(path)));
       await file.forget(written);
       written = [];
       batch.clear();
       spare = batch;
     } catch (error) {
-      batch.push(waiting.bytes.toString());
+      batch.add(waiting.rows());
       waiting.clear();
       spare = waiting;
       waiting = batch;
-      waitingRows += batchRows;
       overflowed ||= fromFiles;
       shorten();
       throw error;
@@ -110,9 +106,8 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
   };
 
   const shorten = () => {
-    if (waitingRows <= maxWaiting) return;
+    if (waiting.size <= maxWaiting) return;
     waiting.clear();
-    waitingRows = 0;
     overflowed = true;
   };
 
@@ -133,7 +128,7 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
   const flush = () => inTurn(writeBatch);
 
   for (const { path, alive } of leftFiles(folder)) {
-    await store.append(readLedgerFile(path));
+    await store.append(LedgerBatch.of(readLedgerFile(path)));
     if (!alive) await file.forget([path]);
   }
 
@@ -155,7 +150,7 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
         await writeBatch();
         const value = await read();
         intoFile();
-        use(value, decodeRows(waiting.bytes.toString()));
+        use(value, waiting.rows());
       }),
     reports: {
       async usage(query) {
@@ -165,6 +160,10 @@ export async function openLedger(db: Store, folder: string, failed: (error: unkn
       async requests(query) {
         await flush();
         return store.requests(query);
+      },
+      async spent(...asked) {
+        await flush();
+        return store.spent(...asked);
       },
     },
     async close() {

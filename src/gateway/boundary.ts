@@ -149,10 +149,7 @@ async function createCounters(
     url: redis,
     now,
     substitute: inMemory,
-    load: async (budget, from) => {
-      await ledger.flush();
-      return spent(budget.scope, budget.scopeId, from);
-    },
+    load: ({ scope, scopeId }, from) => ledger.reports.spent(scope, scopeId, from),
     grew,
     failed: (error) => warn({ error }, 'Redis cannot be reached; this instance counts limits and budgets for itself.'),
   });

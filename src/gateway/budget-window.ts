@@ -1,6 +1,6 @@
 /** When budgets begin anew: at 00:00 UTC of the day, of Monday, of the first of the month, or never. */
 import type { BudgetPeriod } from '../store/budgets.ts';
-import { dayMs, dayOf } from '../store/ledger.ts';
+import { dayMs, dayOf } from '../store/ledger-tables.ts';
 
 export type Window = {
   /** Milliseconds since 1970. */ start: number /** Not part of it; Infinity for `forever`. */;

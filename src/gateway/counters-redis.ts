@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Budget } from '../store/budgets.ts';
-import { dayMs } from '../store/ledger.ts';
+import { dayMs } from '../store/ledger-tables.ts';
 import { windowAt } from './budget-window.ts';
 import {
   type Amounts,

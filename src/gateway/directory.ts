@@ -5,7 +5,7 @@
 import ipaddr from 'ipaddr.js';
 import { type Budget, budgetStore } from '../store/budgets.ts';
 import { type HashedKey, keyStore } from '../store/keys.ts';
-import { dayMs } from '../store/ledger.ts';
+import { dayMs } from '../store/ledger-tables.ts';
 import type { Store } from '../store/open.ts';
 import type { Limits } from '../store/policy.ts';
 import { currentRevision } from '../store/revision.ts';

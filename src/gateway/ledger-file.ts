@@ -19,7 +19,8 @@ import {
 import { rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { LedgerRow } from '../store/ledger.ts';
+import { decodeRows } from '../store/ledger-batch.ts';
+import type { LedgerRow } from '../store/ledger-tables.ts';
 
 const syncMs = 200;
 const touchMs = 60_000;
@@ -28,7 +29,7 @@ const abandonedMs = 10 * touchMs;
 const maxSegmentBytes = 4 * 2 ** 20;
 
 export type LedgerFile = {
-  /** What `encodeRows` made. Synchronous. Throws when the disk is full. */
+  /** Lines of a batch. Synchronous. Throws when the disk is full. */
   append(lines: Buffer): void;
   /** Begin a new file and give the ones before, which hold everything appended so far. */
   rotate(): string[];
@@ -131,27 +132,6 @@ function isRunning(pid: number): boolean {
 
 /** Rows of one file; none when it is gone, because whoever removed it has put them into the database. */
 export const readLedgerFile = (path: string): LedgerRow[] => decodeRows(contentOf(path));
-
-/** One line a row. */
-export const encodeRows = (rows: readonly LedgerRow[]): string => {
-  let lines = '';
-  for (const row of rows) lines += `${JSON.stringify(row)}\n`;
-  return lines;
-};
-
-/** Half a line at the end belongs to a request that did not end. */
-export function decodeRows(lines: string): LedgerRow[] {
-  const rows: LedgerRow[] = [];
-  for (const line of lines.split('\n')) {
-    if (line === '') continue;
-    try {
-      rows.push(JSON.parse(line) as LedgerRow);
-    } catch {
-      break;
-    }
-  }
-  return rows;
-}
 
 function contentOf(path: string): string {
   try {

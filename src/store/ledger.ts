@@ -1,77 +1,11 @@
 /** The ledger: one row per attempt, append only, and its sums per day, which are what reports and budgets read. */
-import { CompiledQuery, type Expression, type Kysely, type Selectable, type SqlBool, type Transaction } from 'kysely';
+import { CompiledQuery, type Expression, type Kysely, type SqlBool, type Transaction } from 'kysely';
 import type { BudgetScope } from './budgets.ts';
 import { isPostgres } from './dialect.ts';
+import { LedgerBatch, sumNames } from './ledger-batch.ts';
+import { type LedgerRow, ledgerColumns, type Sums } from './ledger-tables.ts';
+import { ParameterLines } from './parameter-lines.ts';
 import type { Database } from './schema.ts';
-
-export type LedgerTables = {
-  ledger: {
-    /** Made by this program, unlike `request_id`, which a client may choose. */
-    id: string;
-    request_id: string;
-    attempt: number;
-    shadow: number;
-    /** Empty when no key was needed. */
-    key_id: string;
-    team_id: string;
-    endpoint: string;
-    model: string;
-    provider: string;
-    /** The provider's own name of the model. */
-    target: string;
-    input_tokens: number;
-    output_tokens: number;
-    cache_read_tokens: number;
-    cache_write_tokens: number;
-    reasoning_tokens: number;
-    image_tokens: number;
-    /** Nano-dollars; null when the price is unknown. */
-    cost_nano: number | null;
-    /** `ok`, `error` or `aborted`. */
-    status: string;
-    /** Code of the error table; null when it went well. */
-    cause: string | null;
-    started_at: number;
-    first_token_ms: number | null;
-    total_ms: number;
-    queue_ms: number;
-    load_ms: number;
-    /** Manifest of the local model that answered. */
-    digest: string | null;
-    stream: number;
-    /** 1 when the provider told no usage and it was counted here. */
-    estimated: number;
-    tags: string;
-    metadata: string;
-  };
-  usage_days: Sums & {
-    /** 00:00 UTC. */
-    day: number;
-    key_id: string;
-    team_id: string;
-    model: string;
-    provider: string;
-    shadow: number;
-  };
-};
-
-type Sums = {
-  /** Requests count once however many attempts they took. */
-  requests: number;
-  attempts: number;
-  /** Attempts that failed. */
-  errors: number;
-  input_tokens: number;
-  output_tokens: number;
-  cache_read_tokens: number;
-  reasoning_tokens: number;
-  image_tokens: number;
-  cost_nano: number;
-  /** Attempts whose price is unknown: they are in `cost_nano` with nothing. */
-  unpriced: number;
-};
-
-export type LedgerRow = Selectable<LedgerTables['ledger']>;
 
 export const usageGroups = ['key', 'team', 'model', 'provider', 'day'] as const;
 export type UsageGroup = (typeof usageGroups)[number];
@@ -91,62 +25,26 @@ export type UsageQuery = {
 /** `group` is an id, a name, or for `day` its date (2026-11-25). `name` is the key's or team's. */
 export type UsageLine = Sums & { group: string; name: string | null };
 
-export const dayMs = 86_400_000;
-export const dayOf = (time: number) => time - (time % dayMs);
-
 /** SQLite takes 32,766 parameters a statement. */
 const daysPerInsert = 500;
-
-const columns = [
-  'id',
-  'request_id',
-  'attempt',
-  'shadow',
-  'key_id',
-  'team_id',
-  'endpoint',
-  'model',
-  'provider',
-  'target',
-  'input_tokens',
-  'output_tokens',
-  'cache_read_tokens',
-  'cache_write_tokens',
-  'reasoning_tokens',
-  'image_tokens',
-  'cost_nano',
-  'status',
-  'cause',
-  'started_at',
-  'first_token_ms',
-  'total_ms',
-  'queue_ms',
-  'load_ms',
-  'digest',
-  'stream',
-  'estimated',
-  'tags',
-  'metadata',
-] as const satisfies (keyof LedgerRow)[];
 
 export type LedgerStore = ReturnType<typeof ledgerStore>;
 
 export function ledgerStore(db: Kysely<Database>) {
   return {
     /** Idempotent by `id`: a row that is there already is skipped and not summed again. All or nothing. */
-    async append(rows: LedgerRow[]): Promise<void> {
-      if (rows.length === 0) return;
-      const write = (insert: typeof insertAll) =>
-        db.transaction().execute(async (transaction) => {
-          const added = await insert(transaction, rows);
-          await addToDays(transaction, added);
-          await touchKeys(transaction, added);
-        });
+    async append(batch: LedgerBatch): Promise<void> {
+      if (batch.size === 0) return;
       try {
-        await write(insertAll);
+        await db.transaction().execute(async (transaction) => {
+          await insertAll(transaction, batch);
+          await addSums(transaction, batch);
+        });
       } catch (error) {
         if (error !== someKnown) throw error;
-        await write(insertNew);
+        await db.transaction().execute(async (transaction) => {
+          await addSums(transaction, LedgerBatch.of(await insertNew(transaction, batch.rows())));
+        });
       }
     },
 
@@ -242,8 +140,8 @@ function insertText(size: number, postgres: boolean): string {
   const known = texts.get(name);
   if (known) return known;
   let place = 0;
-  const row = () => `(${columns.map(() => (postgres ? `$${++place}` : '?')).join(',')})`;
-  const text = `insert into ledger (${columns.join(',')}) values ${Array.from({ length: size }, row).join(',')} on conflict (id) do nothing`;
+  const row = () => `(${ledgerColumns.map(() => (postgres ? `$${++place}` : '?')).join(',')})`;
+  const text = `insert into ledger (${ledgerColumns.join(',')}) values ${Array.from({ length: size }, row).join(',')} on conflict (id) do nothing`;
   texts.set(name, text);
   return text;
 }
@@ -255,25 +153,24 @@ function* pieces(rows: LedgerRow[]): Generator<LedgerRow[]> {
     for (; rows.length - start >= size; start += size) yield rows.slice(start, start + size);
 }
 
-const valuesOf = (row: LedgerRow): unknown[] => columns.map((name) => row[name]);
+const valuesOf = (row: LedgerRow): unknown[] => ledgerColumns.map((name) => row[name]);
 
 /** PostgreSQL takes many rows a statement to save round trips; SQLite is fastest with one statement run for each row. */
-function* insertions(rows: LedgerRow[], postgres: boolean): Generator<{ query: CompiledQuery; size: number }> {
+function* insertions(batch: LedgerBatch, postgres: boolean): Generator<{ query: CompiledQuery; size: number }> {
   if (postgres)
-    for (const piece of pieces(rows))
+    for (const piece of pieces(batch.rows()))
       yield { query: CompiledQuery.raw(insertText(piece.length, true), piece.flatMap(valuesOf)), size: piece.length };
-  else yield { query: CompiledQuery.raw(insertText(1, false), rows.map(valuesOf)), size: rows.length };
+  else yield { query: CompiledQuery.raw(insertText(1, false), [new ParameterLines(batch.lines())]), size: batch.size };
 }
 
 /** Thrown to undo a batch of which some rows were there already: then it matters which. */
 const someKnown = new Error('Some rows of the batch are in the ledger already.');
 
-async function insertAll(transaction: Transaction<Database>, rows: LedgerRow[]): Promise<LedgerRow[]> {
-  for (const { query, size } of insertions(rows, isPostgres(transaction))) {
+async function insertAll(transaction: Transaction<Database>, batch: LedgerBatch): Promise<void> {
+  for (const { query, size } of insertions(batch, isPostgres(transaction))) {
     const { numAffectedRows } = await transaction.executeQuery(query);
     if (numAffectedRows !== BigInt(size)) throw someKnown;
   }
-  return rows;
 }
 
 async function insertNew(transaction: Transaction<Database>, rows: LedgerRow[]): Promise<LedgerRow[]> {
@@ -287,34 +184,12 @@ async function insertNew(transaction: Transaction<Database>, rows: LedgerRow[]):
   return rows.filter(({ id }) => ids.delete(id));
 }
 
-async function addToDays(transaction: Transaction<Database>, rows: LedgerRow[]) {
-  const days = new Map<string, Selectable<LedgerTables['usage_days']>>();
-  for (const row of rows) {
-    const { key_id, team_id, model, provider, shadow } = row;
-    const day = dayOf(row.started_at);
-    const name = [day, key_id, team_id, model, provider, shadow].join('\0');
-    let sums = days.get(name);
-    if (!sums) {
-      sums = { day, key_id, team_id, model, provider, shadow, ...noSums };
-      days.set(name, sums);
-    }
-    sums.requests += row.attempt === 1 ? 1 : 0;
-    sums.attempts += 1;
-    sums.errors += row.status === 'error' ? 1 : 0;
-    sums.input_tokens += row.input_tokens;
-    sums.output_tokens += row.output_tokens;
-    sums.cache_read_tokens += row.cache_read_tokens;
-    sums.reasoning_tokens += row.reasoning_tokens;
-    sums.image_tokens += row.image_tokens;
-    sums.cost_nano += row.cost_nano ?? 0;
-    sums.unpriced += row.cost_nano === null ? 1 : 0;
-  }
-  // Always in the same order, so that two instances on PostgreSQL do not lock each other's rows crosswise.
-  const values = [...days.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, sums]) => sums);
-  for (let start = 0; start < values.length; start += daysPerInsert)
+async function addSums(transaction: Transaction<Database>, batch: LedgerBatch) {
+  const days = batch.days();
+  for (let start = 0; start < days.length; start += daysPerInsert)
     await transaction
       .insertInto('usage_days')
-      .values(values.slice(start, start + daysPerInsert))
+      .values(days.slice(start, start + daysPerInsert))
       .onConflict((conflict) =>
         conflict
           .columns(['day', 'key_id', 'team_id', 'model', 'provider', 'shadow'])
@@ -325,27 +200,7 @@ async function addToDays(transaction: Transaction<Database>, rows: LedgerRow[]) 
           ),
       )
       .execute();
-}
-
-const noSums: Sums = {
-  requests: 0,
-  attempts: 0,
-  errors: 0,
-  input_tokens: 0,
-  output_tokens: 0,
-  cache_read_tokens: 0,
-  reasoning_tokens: 0,
-  image_tokens: 0,
-  cost_nano: 0,
-  unpriced: 0,
-};
-const sumNames = Object.keys(noSums) as (keyof Sums)[];
-
-async function touchKeys(transaction: Transaction<Database>, rows: LedgerRow[]) {
-  const lastUsed = new Map<string, number>();
-  for (const { key_id, started_at } of rows)
-    if (key_id) lastUsed.set(key_id, Math.max(started_at, lastUsed.get(key_id) ?? 0));
-  for (const [id, at] of [...lastUsed].sort(([a], [b]) => (a < b ? -1 : 1)))
+  for (const [id, at] of batch.lastUsed())
     await transaction
       .updateTable('keys')
       .set({ last_used_at: at })

@@ -10,7 +10,7 @@ import type { BudgetTables } from './budgets.ts';
 import type { ContentTables } from './contents.ts';
 import type { ConversationTables } from './conversations.ts';
 import type { KeyTables } from './keys.ts';
-import type { LedgerTables } from './ledger.ts';
+import type { LedgerTables } from './ledger-tables.ts';
 import type { ResponseTables } from './responses.ts';
 import type { RevisionTables } from './revision.ts';
 import type { SessionTables } from './sessions.ts';

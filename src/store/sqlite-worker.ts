@@ -5,11 +5,15 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 
-/**
- * Many parameters come as one JSON text, which costs a fifth of what a list of them costs to send. When they are lists themselves, the
- * statement is run once with each.
- */
-export type Query = { id: number; sql: string; parameters: readonly unknown[] | string } | { id: number; close: true };
+export type Question = {
+  id: number;
+  sql: string;
+  /** Many come as one JSON text, which costs a fifth of what a list of them costs to send. */
+  parameters?: readonly unknown[] | string;
+  /** Instead of parameters: a JSON list of them a line, with each of which the statement is run. */
+  lines?: string;
+};
+export type Query = Question | { id: number; close: true };
 export type Reply =
   | { id: number; rows: Record<string, unknown>[]; changes: number }
   | { id: number; error: { message: string; code: string | undefined } };
@@ -38,13 +42,15 @@ function prepare(sql: string): StatementSync {
   return statement;
 }
 
-function run(statement: StatementSync, values: SQLInputValue[] | SQLInputValue[][]): Record<string, unknown>[] {
-  if (!isMany(values)) return statement.all(...values);
-  for (const one of values) statement.run(...one);
+function run({ sql, parameters = [], lines }: Question): Record<string, unknown>[] {
+  const statement = prepare(sql);
+  if (lines === undefined) return statement.all(...valuesIn(parameters));
+  for (const line of lines.split('\n')) if (line !== '') statement.run(...valuesIn(line));
   return [];
 }
 
-const isMany = (values: SQLInputValue[] | SQLInputValue[][]): values is SQLInputValue[][] => Array.isArray(values[0]);
+const valuesIn = (parameters: readonly unknown[] | string) =>
+  (typeof parameters === 'string' ? JSON.parse(parameters) : parameters) as SQLInputValue[];
 
 const changesSoFar = () => Number(totalChanges.get()?.['n'] ?? 0);
 
@@ -60,9 +66,7 @@ parentPort?.on('message', (query: Query) => {
       return;
     }
     const before = changesSoFar();
-    const { parameters } = query;
-    const values = (typeof parameters === 'string' ? JSON.parse(parameters) : parameters) as SQLInputValue[];
-    reply({ id, rows: run(prepare(query.sql), values), changes: changesSoFar() - before });
+    reply({ id, rows: run(query), changes: changesSoFar() - before });
   } catch (thrown) {
     const error = thrown as Error & { code?: string };
     reply({ id, error: { message: error.message, code: error.code } });

@@ -12,7 +12,8 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import type { Query, Reply } from './sqlite-worker.ts';
+import { ParameterLines } from './parameter-lines.ts';
+import type { Query, Question, Reply } from './sqlite-worker.ts';
 
 /** SQLite can undo DDL, so that a migration that fails half-way leaves nothing behind. */
 class TransactionalSqliteAdapter extends SqliteAdapter {
@@ -126,7 +127,7 @@ function startThread(path: string): Thread {
     return waiter.promise;
   };
   return {
-    query: (sql, parameters) => ask({ id: ++nextId, sql, parameters: packed(parameters) }),
+    query: (sql, parameters) => ask({ id: ++nextId, sql, ...packed(parameters) }),
     async close() {
       if (!dead) await ask({ id: ++nextId, close: true });
       await worker.terminate();
@@ -137,8 +138,9 @@ function startThread(path: string): Thread {
 const manyParameters = 100;
 const fitsJson = (value: unknown) => value === null || typeof value === 'string' || Number.isFinite(value);
 
-/** Lists of parameters hold nothing but what JSON has. */
-const packed = (parameters: readonly unknown[]) =>
-  Array.isArray(parameters[0]) || (parameters.length >= manyParameters && parameters.every(fitsJson))
-    ? JSON.stringify(parameters)
-    : parameters;
+function packed(parameters: readonly unknown[]): Pick<Question, 'parameters' | 'lines'> {
+  const [first] = parameters;
+  if (first instanceof ParameterLines) return { lines: first.text };
+  const inJson = parameters.length >= manyParameters && parameters.every(fitsJson);
+  return { parameters: inJson ? JSON.stringify(parameters) : parameters };
+}

@@ -10,7 +10,9 @@ import { auditStore } from './audit.ts';
 import { budgetStore } from './budgets.ts';
 import { contentStore } from './contents.ts';
 import { keyStore, type NewKey } from './keys.ts';
-import { dayMs, type LedgerRow, ledgerStore } from './ledger.ts';
+import { ledgerStore } from './ledger.ts';
+import { LedgerBatch } from './ledger-batch.ts';
+import { dayMs, type LedgerRow } from './ledger-tables.ts';
 import { openStore } from './open.ts';
 import { currentRevision } from './revision.ts';
 import { sessionStore } from './sessions.ts';
@@ -163,13 +165,15 @@ for (const kind of ['SQLite', 'PostgreSQL'] as const)
 
     test('a ledger row written twice counts once, in one batch or in two', async () => {
       const ledger = ledgerStore(db);
-      await ledger.append([
-        row('a'),
-        row('a'),
-        row('b', { attempt: 2, status: 'error', cause: 'provider_timeout', cost_nano: null }),
-      ]);
-      await ledger.append([row('a'), row('c', { started_at: noon + dayMs, model: 'smart' })]);
-      await ledger.append([row('d', { shadow: 1, attempt: 0 })]);
+      await ledger.append(
+        LedgerBatch.of([
+          row('a'),
+          row('a'),
+          row('b', { attempt: 2, status: 'error', cause: 'provider_timeout', cost_nano: null }),
+        ]),
+      );
+      await ledger.append(LedgerBatch.of([row('a'), row('c', { started_at: noon + dayMs, model: 'smart' })]));
+      await ledger.append(LedgerBatch.of([row('d', { shadow: 1, attempt: 0 })]));
       const days = await ledger.usage({ by: 'day' });
       assert.deepEqual(
         days.map(({ group, requests, attempts, errors, unpriced, input_tokens, cost_nano }) => ({
@@ -215,7 +219,9 @@ for (const kind of ['SQLite', 'PostgreSQL'] as const)
     test('a batch larger than one statement', async () => {
       const ledger = ledgerStore(db);
       const before = (await ledger.usage({ by: 'key', keyId: 'many' }))[0]?.requests ?? 0;
-      await ledger.append(Array.from({ length: 1201 }, (_, n) => row(`many-${n}`, { key_id: 'many', model: `m${n}` })));
+      await ledger.append(
+        LedgerBatch.of(Array.from({ length: 1201 }, (_, n) => row(`many-${n}`, { key_id: 'many', model: `m${n}` }))),
+      );
       assert.equal((await ledger.usage({ by: 'key', keyId: 'many' }))[0]?.requests, before + 1201);
     });
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ViaductError } from '../../core/errors.ts';
 import { nano } from '../../gateway/admit.ts';
-import type { LedgerRow } from '../../store/ledger.ts';
+import type { LedgerRow } from '../../store/ledger-tables.ts';
 import { type AdminEndpoint, visibleTeams } from './actor.ts';
 import { oneLine, parsed } from './shapes.ts';
 

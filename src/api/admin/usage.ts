@@ -1,7 +1,8 @@
 /** GET /admin/usage: the bill, by key, team, model, provider or day, as JSON or CSV. Days are UTC; `until` is included. */
 import { z } from 'zod';
 import { nano } from '../../gateway/admit.ts';
-import { dayMs, dayOf, type UsageLine, usageGroups } from '../../store/ledger.ts';
+import { type UsageLine, usageGroups } from '../../store/ledger.ts';
+import { dayMs, dayOf } from '../../store/ledger-tables.ts';
 import { type AdminEndpoint, visibleTeams } from './actor.ts';
 import { moment, oneLine, parsed, timeOf } from './shapes.ts';
 
