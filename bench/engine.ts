@@ -1,8 +1,10 @@
 /**
- * What Viaduct costs on top of the engine: the same engine process is asked directly and through Viaduct, in turns.
+ * What Viaduct costs on top of the engine: the same engine process is asked directly, through a bare Node proxy and through Viaduct, in turns.
+ * On few cores a token's way takes time from the engine whoever carries it: the bare proxy says how much of that is Node's.
  * Run: node bench/engine.ts [--requests 10000] [--rounds 9] [--only single,parallel,first,memory,start]
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,20 +88,27 @@ async function many(target: Target, count: number, maxTokens: number): Promise<v
     await Promise.all(Array.from({ length: Math.min(4, count - done) }, () => chat(target, 'Hello', maxTokens)));
 }
 
+type Compared = Record<'direct' | 'bare' | 'viaduct', number> & { ratio: number; bareRatio: number };
+
 /**
- * Both targets in turns, so that what else the machine does meets both alike; the ratio is the median of the rounds', because a machine's pace
+ * All targets in turns, so that what else the machine does meets them alike; a ratio is the median of the rounds', because a machine's pace
  * changes from one second to the next.
  */
-async function compare(direct: Target, viaduct: Target, measure: (target: Target) => Promise<number>) {
-  const figures = { direct: [] as number[], viaduct: [] as number[] };
-  await measure(direct);
-  await measure(viaduct);
-  for (let round = 0; round < rounds; round++) {
-    const order = round % 2 ? (['viaduct', 'direct'] as const) : (['direct', 'viaduct'] as const);
-    for (const name of order) figures[name].push(await measure(name === 'direct' ? direct : viaduct));
-  }
-  const ratio = median(figures.viaduct.map((figure, round) => figure / (figures.direct[round] ?? Number.NaN)));
-  return { direct: median(figures.direct), viaduct: median(figures.viaduct), ratio };
+async function compare(measure: (target: Target) => Promise<number>): Promise<Compared> {
+  const order = ['direct', 'bare', 'viaduct'] as const;
+  const figures = { direct: [] as number[], bare: [] as number[], viaduct: [] as number[] };
+  for (const name of order) await measure(targets[name]);
+  for (let round = 0; round < rounds; round++)
+    for (const name of round % 2 ? order.toReversed() : order) figures[name].push(await measure(targets[name]));
+  const ratioOf = (name: 'bare' | 'viaduct') =>
+    median(figures[name].map((figure, round) => figure / (figures.direct[round] ?? Number.NaN)));
+  return {
+    direct: median(figures.direct),
+    bare: median(figures.bare),
+    viaduct: median(figures.viaduct),
+    ratio: ratioOf('viaduct'),
+    bareRatio: ratioOf('bare'),
+  };
 }
 
 /** Milliseconds from the start of `serve` to the first 200 on /healthz. */
@@ -145,15 +154,18 @@ writeFileSync(
 chmodSync(wrapper, 0o755);
 
 const server = await startTestServer({ models: [model], env: { VIADUCT_ENGINE: wrapper }, program: main });
+const viaduct = { url: server.url, key: 'ollama' };
+await chat(viaduct, 'Hello', 1);
+const direct = {
+  url: `http://127.0.0.1:${port}`,
+  key: readFileSync(join(folder, 'key'), 'utf8').trim(),
+  closes: true,
+};
+const bareProxy = fork(join(import.meta.dirname, 'gateway/bare.ts'), [direct.url, direct.key, 'closes']);
+const [{ port: barePort }] = (await once(bareProxy, 'message')) as [{ port: number }];
+const targets = { direct, bare: { url: `http://127.0.0.1:${barePort}`, key: '' }, viaduct };
 try {
-  const viaduct = { url: server.url, key: 'ollama' };
-  await chat(viaduct, 'Hello', 1);
-  await many(viaduct, warmUp, 32);
-  const direct = {
-    url: `http://127.0.0.1:${port}`,
-    key: readFileSync(join(folder, 'key'), 'utf8').trim(),
-    closes: true,
-  };
+  for (const target of [viaduct, targets.bare]) await many(target, warmUp, 32);
   if (wanted('single')) await compareSpeed(1);
   if (wanted('parallel')) await compareSpeed(8);
   if (wanted('first')) await compareFirstToken();
@@ -166,23 +178,24 @@ try {
   }
 
   async function compareSpeed(parallel: number) {
-    const both = await compare(direct, viaduct, (target) => speed(target, parallel));
+    const speeds = await compare((target) => speed(target, parallel));
     console.log(
-      `${parallel} at a time: ${both.direct.toFixed(1)} tokens/s directly, ${both.viaduct.toFixed(1)} through Viaduct, ratio ${both.ratio.toFixed(3)} (wanted ≥ 0.97)`,
+      `${parallel} at a time: ${speeds.direct.toFixed(1)} tokens/s directly, ${speeds.viaduct.toFixed(1)} through Viaduct, ratio ${speeds.ratio.toFixed(3)} (wanted ≥ 0.97); bare proxy ${speeds.bareRatio.toFixed(3)}`,
     );
   }
 
   async function compareFirstToken() {
-    const first = await compare(direct, viaduct, async (target) => {
+    const first = await compare(async (target) => {
       const times = [];
       for (let n = 0; n < 10; n++) times.push((await chat(target, 'Hello', 1)).firstTokenMs);
       return median(times);
     });
     console.log(
-      `first token: ${first.direct.toFixed(1)} ms directly, ${first.viaduct.toFixed(1)} ms through Viaduct, added ${(first.viaduct - first.direct).toFixed(1)} ms (wanted ≤ 3)`,
+      `first token: ${first.direct.toFixed(1)} ms directly, ${first.viaduct.toFixed(1)} ms through Viaduct, added ${(first.viaduct - first.direct).toFixed(1)} ms (wanted ≤ 3); bare proxy ${(first.bare - first.direct).toFixed(1)} ms`,
     );
   }
 } finally {
+  bareProxy.kill();
   await server.close();
 }
 if (wanted('start')) {

@@ -16,7 +16,7 @@ import { createLocalProvider } from './providers/local.ts';
 import { createResponses } from './responses/responses.ts';
 import { auditStore } from './store/audit.ts';
 import { contentStore } from './store/contents.ts';
-import { openStore, type Store } from './store/open.ts';
+import type { Store } from './store/open.ts';
 import { sessionStore } from './store/sessions.ts';
 import { storedChatStore } from './store/stored-chats.ts';
 import type { Log } from './telemetry/log.ts';
@@ -41,6 +41,8 @@ export type Parts = {
 };
 
 export type PartsOptions = {
+  /** Closed with the parts. */
+  db: Store;
   environment: NodeJS.ProcessEnv;
   /** Where the server listens. */
   host: string;
@@ -49,15 +51,14 @@ export type PartsOptions = {
   isDraining: () => boolean;
 };
 
-/** Throws what keeps the server from working: a database that cannot be opened, a lock file that is missing. */
+/** Throws what keeps the server from working: a lock file that is missing, a configuration that its parts refuse. */
 export async function createParts(
   settings: Settings,
-  { environment, host, log, isDraining }: PartsOptions,
+  { db, environment, host, log, isDraining }: PartsOptions,
 ): Promise<Parts> {
-  const { config, home } = settings;
+  const { config } = settings;
   let inForce = config;
 
-  const db = await openStore({ database: config.database, home });
   const boundary = await createBoundary({ ...boundaryOptions(settings, host), db, warn: log.warn });
   let pinned = await pinsOf(settings);
   const models = createModelStore({ roots: storeRoots(environment), pinned: () => pinned });

@@ -3,14 +3,11 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import { createApp } from './api/app.ts';
-import { listen } from './api/listen.ts';
-import { attachResponsesWebSocket } from './api/openai/responses-websocket.ts';
-import { attachNativeWebSocket } from './api/providers/websocket.ts';
-import { refuseOpenBind } from './api/security.ts';
 import { type Config, configPlaces, loadSettings, reloaded, type Settings, watchFiles } from './config.ts';
-import { listensOnLoopback, serverNote, urlOf } from './lib/server-address.ts';
-import { createParts, type Parts } from './parts.ts';
+import type { OpenDoors } from './doors.ts';
+import { serverNote } from './lib/server-address.ts';
+import type { Parts } from './parts.ts';
+import { openStore } from './store/open.ts';
 import { createLog, type Log } from './telemetry/log.ts';
 import { engineOf, securityOptions } from './wiring.ts';
 
@@ -45,9 +42,15 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const log = createLog(options.quiet ? 'silent' : settings.config.log.level);
   const { host } = options.address ?? settings.config.server;
   let draining = false;
-  const parts = await createParts(settings, { environment, host, log, isDraining: () => draining });
+  // The database opens on a thread of its own: meanwhile the rest is loaded, which takes as long.
+  const [db, { createParts }, { openDoors }] = await Promise.all([
+    openStore({ database: settings.config.database, home: settings.home }),
+    import('./parts.ts'),
+    import('./doors.ts'),
+  ]);
+  const parts = await createParts(settings, { db, environment, host, log, isDraining: () => draining });
   try {
-    const { app, url, closeSockets } = await open(parts, settings, options);
+    const { app, url, closeSockets } = await openDoors(parts, settings, options.address);
     log.info({ url, home: settings.home }, 'listening');
     // Commands find it there when it is not at the usual address; one that serves only itself is nobody else's.
     const note = options.address ? undefined : join(settings.home, serverNote);
@@ -76,34 +79,10 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   }
 }
 
-type App = ReturnType<typeof createApp>;
-
-/** Listen, WebSockets included. Throws where that would let strangers in, and when the address is taken. */
-async function open({ services, doors, hasKeys }: Parts, settings: Settings, { address }: ServerOptions) {
-  const { config, adminKey } = settings;
-  const { host, port } = address ?? config.server;
-  refuseOpenBind({
-    loopback: listensOnLoopback(host),
-    host,
-    authMode: config.auth.mode,
-    hasKey: adminKey !== undefined || hasKeys(),
-  });
-  const app = createApp(services, doors, securityOptions(settings, host));
-  const sockets = [attachResponsesWebSocket(app.server, services), attachNativeWebSocket(app.server, services)];
-  const openPort = await listen(app, host, port);
-  return {
-    app,
-    url: urlOf({ scheme: config.server.tls ? 'https' : 'http', host, port: openPort, path: '' }),
-    closeSockets() {
-      for (const { close } of sockets) close();
-    },
-  };
-}
-
 /** Take over the configuration and the certificate whenever their files change. Returns what ends that. */
 function keepUpToDate(
   parts: Parts,
-  app: App,
+  app: OpenDoors['app'],
   settings: Settings,
   { environment, host, log, quiet }: { environment: NodeJS.ProcessEnv; host: string; log: Log; quiet: boolean },
 ): () => void {

@@ -1,11 +1,15 @@
-/** The floor: node:http and undici, parse the body, swap the model, relay the bytes. Nothing else. */
+/**
+ * The floor: node:http and undici, parse the body, swap the model, relay the bytes. Nothing else.
+ * Arguments: the upstream's URL; its key; `closes` when it ends the connection of every reply.
+ */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Pool } from 'undici';
 import { answerReadings } from './measured.ts';
 
 answerReadings();
-const upstream = new Pool(process.argv[2] ?? '', { pipelining: 1 });
+const [url = '', key = 'sk-bench', closing] = process.argv.slice(2);
+const upstream = new Pool(url, { pipelining: 1 });
 const server = createServer((request, response) => {
   const parts: Buffer[] = [];
   request.on('data', (part) => parts.push(part));
@@ -16,8 +20,9 @@ const server = createServer((request, response) => {
       {
         path: request.url ?? '/',
         method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: 'Bearer sk-bench' },
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
         body: JSON.stringify(body),
+        reset: closing === 'closes',
       },
       {
         onRequestStart() {},
