@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { decodeRows, LedgerBatch } from './ledger-batch.ts';
+import { decodeRows, LedgerBatch, valuesOf } from './ledger-batch.ts';
 import { dayMs, type LedgerRow, ledgerColumns } from './ledger-tables.ts';
 
 const name = fc.string({ unit: 'grapheme', maxLength: 20 });
@@ -49,6 +49,7 @@ test('rows come out as they went in, and their sums are those of their days', ()
       const rows = additions.flat();
       assert.equal(batch.size, rows.length);
       assert.deepEqual(batch.rows(), rows);
+      assert.deepEqual(batch.values(), rows.map(valuesOf));
       assert.equal(batch.lines(), lines.join(''));
       const days = batch.days();
       const total = (of: (day: (typeof days)[number]) => number) => days.reduce((sum, day) => sum + of(day), 0);

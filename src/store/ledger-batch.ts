@@ -41,11 +41,16 @@ export class LedgerBatch {
     return decodeRows(this.lines());
   }
 
+  /** The same, each as the list that its line is. */
+  values(): unknown[][] {
+    return decodeLines(this.lines());
+  }
+
   /** Gives the lines of `rows`, good until `clear`. */
   add(rows: readonly LedgerRow[]): Buffer {
     let lines = '';
     for (const row of rows) {
-      lines += `${JSON.stringify(ledgerColumns.map((name) => row[name]))}\n`;
+      lines += `${JSON.stringify(valuesOf(row))}\n`;
       this.#sum(row);
     }
     this.#size += rows.length;
@@ -82,27 +87,34 @@ export class LedgerBatch {
   }
 }
 
+/** In the order of `ledgerColumns`. */
+export const valuesOf = (row: LedgerRow): unknown[] => ledgerColumns.map((name) => row[name]);
+
 /** Lines of a batch → its rows. What is no such line (half a line at the end belongs to a request that did not end) ends them. */
-export function decodeRows(lines: string): LedgerRow[] {
-  const rows: LedgerRow[] = [];
+export const decodeRows = (lines: string): LedgerRow[] =>
+  decodeLines(lines).map(
+    (values) => Object.fromEntries(ledgerColumns.map((name, place) => [name, values[place]])) as LedgerRow,
+  );
+
+function decodeLines(lines: string): unknown[][] {
+  const lists: unknown[][] = [];
   for (const line of lines.split('\n')) {
     if (line === '') continue;
-    const row = decodeRow(line);
-    if (!row) break;
-    rows.push(row);
+    const values = decodeLine(line);
+    if (!values) break;
+    lists.push(values);
   }
-  return rows;
+  return lists;
 }
 
-function decodeRow(line: string): LedgerRow | undefined {
+function decodeLine(line: string): unknown[] | undefined {
   let values: unknown;
   try {
     values = JSON.parse(line);
   } catch {
     return undefined;
   }
-  if (!Array.isArray(values) || values.length !== ledgerColumns.length) return undefined;
-  return Object.fromEntries(ledgerColumns.map((name, place) => [name, values[place]])) as LedgerRow;
+  return Array.isArray(values) && values.length === ledgerColumns.length ? values : undefined;
 }
 
 const noSums: Sums = {

@@ -2,7 +2,7 @@
 import { CompiledQuery, type Expression, type Kysely, type SqlBool, type Transaction } from 'kysely';
 import type { BudgetScope } from './budgets.ts';
 import { isPostgres } from './dialect.ts';
-import { LedgerBatch, sumNames } from './ledger-batch.ts';
+import { LedgerBatch, sumNames, valuesOf } from './ledger-batch.ts';
 import { type LedgerRow, ledgerColumns, type Sums } from './ledger-tables.ts';
 import { ParameterLines } from './parameter-lines.ts';
 import type { Database } from './schema.ts';
@@ -147,19 +147,17 @@ function insertText(size: number, postgres: boolean): string {
 }
 const texts = new Map<string, string>();
 
-function* pieces(rows: LedgerRow[]): Generator<LedgerRow[]> {
+function* pieces<Row>(rows: Row[]): Generator<Row[]> {
   let start = 0;
   for (const size of pieceSizes)
     for (; rows.length - start >= size; start += size) yield rows.slice(start, start + size);
 }
 
-const valuesOf = (row: LedgerRow): unknown[] => ledgerColumns.map((name) => row[name]);
-
 /** PostgreSQL takes many rows a statement to save round trips; SQLite is fastest with one statement run for each row. */
 function* insertions(batch: LedgerBatch, postgres: boolean): Generator<{ query: CompiledQuery; size: number }> {
   if (postgres)
-    for (const piece of pieces(batch.rows()))
-      yield { query: CompiledQuery.raw(insertText(piece.length, true), piece.flatMap(valuesOf)), size: piece.length };
+    for (const piece of pieces(batch.values()))
+      yield { query: CompiledQuery.raw(insertText(piece.length, true), piece.flat()), size: piece.length };
   else yield { query: CompiledQuery.raw(insertText(1, false), [new ParameterLines(batch.lines())]), size: batch.size };
 }
 
