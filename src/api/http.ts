@@ -8,6 +8,7 @@ import { ViaductError } from '../core/errors.ts';
 import type { JsonObject } from '../core/json.ts';
 import type { Credentials, Served } from '../gateway/gateway.ts';
 import { type Cancel, Canceller } from '../lib/cancel.ts';
+import { createTimeText } from '../lib/time-text.ts';
 import { encodeError } from '../protocols/openai-error.ts';
 import type { RequestTrace } from '../telemetry/traces.ts';
 
@@ -90,23 +91,24 @@ function secretInQuery(url: string): string | undefined {
 
 function requestIdIn(headers: IncomingHttpHeaders): string {
   const given = headers['x-request-id'];
-  return typeof given === 'string' && saneRequestId.test(given) ? given : newRequestId(Date.now());
+  return typeof given === 'string' && saneRequestId.test(given) ? given : newRequestId();
 }
 
 /**
  * Begins with the time, so that the ledger's index of them grows at its end only. Random bytes are drawn for many ids
  * at once.
  */
-function newRequestId(now: number): string {
+function newRequestId(): string {
   if (randomUsed === randomPool.length) {
     randomFillSync(randomPool);
     randomUsed = 0;
   }
   const random = randomPool.toString('hex', randomUsed, randomUsed + idBytes);
   randomUsed += idBytes;
-  return `req_${now.toString(16).padStart(12, '0')}${random}`;
+  return idStart() + random;
 }
 
+const idStart = createTimeText((now) => `req_${now.toString(16).padStart(12, '0')}`);
 const idBytes = 10;
 const randomPool = Buffer.alloc(400 * idBytes);
 let randomUsed = randomPool.length;

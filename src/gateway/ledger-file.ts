@@ -46,7 +46,7 @@ export function openLedgerFile(folder: string): LedgerFile {
   let count = 0;
   let current: { path: string; descriptor: number; bytes: number } | undefined;
   let full: string[] = [];
-  let unsynced = false;
+  let syncTimer: NodeJS.Timeout | undefined;
 
   const open = () => {
     const path = join(folder, `${name}.${++count}.jsonl`);
@@ -60,13 +60,11 @@ export function openLedgerFile(folder: string): LedgerFile {
     current = undefined;
   };
 
-  const syncTimer = setInterval(() => {
-    if (!unsynced || !current) return;
-    unsynced = false;
+  const sync = () => {
+    syncTimer = undefined;
     // A failure shows at the next write; a file that was closed meanwhile is in the database.
-    fdatasync(current.descriptor, () => {});
-  }, syncMs);
-  syncTimer.unref();
+    if (current) fdatasync(current.descriptor, () => {});
+  };
   const touchTimer = setInterval(() => {
     const now = new Date();
     if (current) futimesSync(current.descriptor, now, now);
@@ -84,7 +82,7 @@ export function openLedgerFile(folder: string): LedgerFile {
         throw error;
       }
       segment.bytes += lines.length;
-      unsynced = true;
+      syncTimer ??= setTimeout(sync, syncMs).unref();
       if (segment.bytes > maxSegmentBytes) finish();
     },
     rotate() {
@@ -97,7 +95,7 @@ export function openLedgerFile(folder: string): LedgerFile {
       await Promise.all(paths.map((path) => rm(path, { force: true })));
     },
     close() {
-      clearInterval(syncTimer);
+      clearTimeout(syncTimer);
       clearInterval(touchTimer);
       finish();
     },
