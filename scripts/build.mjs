@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, '..');
 /** Throws the bundler's first line when it fails. */
 export function build() {
   const built = join(root, 'dist/main.js');
-  const sources = globSync(['src/**/*.ts', 'package.json', 'rolldown.config.js'], { cwd: root });
+  const sources = globSync(['src/**/*.ts', 'package.json', 'rolldown.config.js', 'scripts/undici.mjs'], { cwd: root });
   const newest = Math.max(...sources.map((file) => statSync(join(root, file)).mtimeMs));
   if (existsSync(built) && statSync(built).mtimeMs > newest) return;
   console.error('Building …');

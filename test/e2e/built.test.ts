@@ -1,7 +1,10 @@
 /** The built program: what the bundle must find at run time, its workers and what it requires by name, is there. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
@@ -55,4 +58,24 @@ test('a response is stored and found again', async () => {
   const made = await client.responses.create({ model: 'qwen-vision', input: 'Hello', max_output_tokens: 16 });
   const found = await client.responses.retrieve(made.id);
   assert.equal(found.output_text, made.output_text);
+});
+
+test('a model is asked for at its address', async () => {
+  const asked: (string | undefined)[] = [];
+  const site = createServer(({ url }, response) => {
+    asked.push(url);
+    response.writeHead(404).end();
+  }).listen(0, '127.0.0.1');
+  await once(site, 'listening');
+  try {
+    const address = `http://127.0.0.1:${(site.address() as AddressInfo).port}/models/none.gguf?download=true`;
+    const reply = await fetch(`${server.url}/api/pull`, {
+      method: 'POST',
+      body: JSON.stringify({ model: address, stream: false }),
+    });
+    assert.match(await reply.text(), /does not have none\.gguf/);
+    assert.equal(asked[0], '/models/none.gguf?download=true');
+  } finally {
+    site.close();
+  }
 });
