@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApp } from '../../src/api/app.ts';
 import type { Services } from '../../src/api/define.ts';
-import { growSlowly } from '../../src/cli/lean.ts';
+import { settle } from '../../src/cli/lean.ts';
 import { parseConfig } from '../../src/config.ts';
 import { createBoundary } from '../../src/gateway/boundary.ts';
 import { createGateway } from '../../src/gateway/gateway.ts';
@@ -69,7 +69,7 @@ const gateway = createGateway({
 });
 const app = createApp({ gateway, metrics, boundary, now: Date.now } as unknown as Services);
 await app.listen({ host: '127.0.0.1', port: 0 });
-await growSlowly();
+await settle();
 process.send?.({ port: (app.server.address() as AddressInfo).port, secret });
 
 process.on('disconnect', async () => {

@@ -1,6 +1,6 @@
 /** viaduct serve — answer until told to stop. */
 import type { Command } from './define.ts';
-import { growSlowly } from './lean.ts';
+import { settle } from './lean.ts';
 
 export const serve: Command = {
   usage: 'serve',
@@ -12,7 +12,7 @@ export const serve: Command = {
     const { startServer } = await import('../server.ts');
     const server = await startServer({ ...(typeof config === 'string' && { configFile: config }) });
     io.out(`Viaduct is listening on ${server.url}`);
-    await growSlowly();
+    await settle();
     const stop = await stopSignal();
     io.note(`${stop}: finishing what is running; once more stops at once.`);
     void stopSignal().then(() => process.exit(1));
